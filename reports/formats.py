@@ -6,10 +6,9 @@ from harness.common.errors import UsageError, unknown_name
 from harness.common.json_types import JsonObject
 from harness.common.plugins import usable
 from harness.records.record import Record
-from reports import exports, html
+from reports import exports
 from reports.exports.tidy_csv import as_csv
 from reports.layout.style import WIDTH, Style
-from reports.layout.verdict_sentences import verdict_texts
 from reports.render import latex, markdown, terminal
 from reports.render.json_values import with_rows
 from reports.render.ladder_json import ladder_fields
@@ -31,9 +30,7 @@ def _text(report: Report, style: Style) -> str:
         return _EMPTY
     rendered = [terminal.render_table(table, width=style.width, color=style.color) for table in tables]
     footer = "".join(f"{line}\n" for line in style.footer)
-    verdicts = terminal.render_verdicts(
-        verdict_texts(report.verdicts()), width=style.width, color=style.color
-    )
+    verdicts = terminal.render_verdicts(report.verdict_texts(), width=style.width, color=style.color)
     return "\n".join([*rendered, *([footer] if footer else []), verdicts])
 
 
@@ -42,7 +39,7 @@ def _markdown(report: Report, style: Style) -> str:
     tables = tables_of(report, style.tables or DEFAULT_TABLES)
     if not tables:
         return _EMPTY
-    verdicts = markdown.render_verdicts(verdict_texts(report.verdicts()))
+    verdicts = markdown.render_verdicts(report.verdict_texts())
     return "\n".join([verdicts, *map(markdown.render_table, tables)])
 
 
@@ -59,12 +56,18 @@ def _json(report: Report, style: Style) -> str:
     return with_rows({**verdicts, "ladders": ladders}, in_one_family(all_figures(report.records)))
 
 
+def _html(report: Report, style: Style) -> str:
+    from reports.html import as_page  # with its templates; other formats do without
+
+    return as_page(report, style)
+
+
 FORMATS: dict[str, Callable[[Report, Style], str]] = {
     "text": _text,
     "markdown": _markdown,
     "latex": _latex,
     "csv": lambda report, _: as_csv(report),
-    "html": html.as_page,
+    "html": _html,
     "json": _json,
     **exports.TEXTS,
 }

@@ -11,6 +11,7 @@ from harness.common.errors import unknown_name
 from harness.records.facts import is_unfinished
 from harness.records.record import Record
 from reports.layout.table_model import Table
+from reports.layout.verdict_sentences import LIMIT, VerdictText, verdict_texts
 from reports.tables.cost import cost_tables
 from reports.tables.hosts import host_tables
 from reports.tables.ladder import ladder_tables
@@ -49,9 +50,13 @@ class Report:
         ]
         return (*scenarios, *self.groups)
 
-    def verdicts(self) -> tuple[GroupVerdict, ...]:
-        """Return the verdict on each group of `every`, in its order."""
-        return verdicts_of(self.ladders, self.groups, self.options)
+    def verdicts(self, limit: int | None = None) -> tuple[GroupVerdict, ...]:
+        """Return the verdict on each group of `every`, in its order, or on the first of them."""
+        return verdicts_of(self.ladders, self.groups, self.options, limit)
+
+    def verdict_texts(self) -> list[VerdictText]:
+        """Return the verdicts that a text shows; thousands of others are only counted."""
+        return verdict_texts(self.verdicts(LIMIT), [group[0].record for group in self.every])
 
     @property
     def all_figures(self) -> list[Figures]:

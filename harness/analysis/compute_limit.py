@@ -32,11 +32,11 @@ def share_of_limit(record: Record) -> Estimate | Unavailable:
     A system that skips a part of the model's operations can have a share above 1.
     """
     peak, operations = compute_limit_of(record), operations_per_request(record)
-    time = time_per_request(record.rounds)
     if isinstance(peak, Unavailable):
         return peak
     if isinstance(operations, Unavailable):
         return operations
+    time = time_per_request(record.rounds)
     if isinstance(time, Unavailable):
         return time
     lower_bound_ns = operations / peak * 1e9

@@ -7,21 +7,24 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from harness.common.json_types import MAX_INTEGER, JsonObject, JsonValue
 
+_WITHOUT_NUMBERS = {str, bool, type(None)}
+
 
 def _check_numbers(value: JsonObject) -> JsonObject:
     """Return facts; ValueError where a number in them is not finite or beyond 64 bits."""
     waiting: list[JsonValue] = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            waiting.extend(item.values())
-        elif isinstance(item, list | tuple):
-            waiting.extend(item)
-        elif isinstance(item, int):
-            if abs(item) > MAX_INTEGER:
-                raise ValueError("a whole number is beyond 64 bits")
-        elif isinstance(item, float) and not math.isfinite(item):
-            raise ValueError(f"{item} is not a number in JSON")
+    for container in waiting:  # grows meanwhile
+        items = container.values() if isinstance(container, dict) else container
+        if set(map(type, items)) <= _WITHOUT_NUMBERS:  # most containers: all their items at once
+            continue
+        for item in items:
+            if isinstance(item, dict | list | tuple):
+                waiting.append(item)
+            elif isinstance(item, int):
+                if abs(item) > MAX_INTEGER:
+                    raise ValueError("a whole number is beyond 64 bits")
+            elif isinstance(item, float) and not math.isfinite(item):
+                raise ValueError(f"{item} is not a number in JSON")
     return value
 
 

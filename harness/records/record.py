@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic.dataclasses import dataclass as validated
 
 from harness.common.json_types import Count, JsonObject, Real, Signed
 from harness.common.model import FrozenModel, JsonFacts
@@ -167,7 +168,8 @@ class PlacementFacts(FrozenModel):
     board: Count | None = None
 
 
-class Round(FrozenModel):
+@validated(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
+class Round:
     """One visit to the cell: the totals of one timed window.
 
     `position` is the cell's turn within the shuffled round. `cpu_ns`, `cycles` and `instructions` are those

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from reports.layout.escaping import printable
 from reports.layout.style import Style
-from reports.layout.verdict_sentences import verdict_texts
 from reports.render import markdown
 from reports.report import DEFAULT_TABLES, Report, tables_of
 from reports.values.figures import Figures
@@ -25,7 +24,7 @@ _MOST_SENTENCES = 3
 
 def as_summary(report: Report, style: Style) -> str:
     """Return the step's summary: the verdict, and as many tables in Markdown as GitHub accepts."""
-    parts = ["## bench\n", markdown.render_verdicts(verdict_texts(report.verdicts()))]
+    parts = ["## bench\n", markdown.render_verdicts(report.verdict_texts())]
     tables = [markdown.render_table(table) for table in tables_of(report, style.tables or DEFAULT_TABLES)]
     size = len("".join(parts).encode())
     for number, table in enumerate(tables):

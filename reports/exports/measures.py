@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from harness.analysis.statistics.estimates import EnergyEstimate
@@ -174,7 +175,12 @@ def ratio_note(ratio: Ratio, grade: str, source: str = "") -> str:
 
 def interval_method(estimate: Estimate | Ratio) -> str:
     """Return how an interval was computed."""
-    return f"{100 * estimate.confidence:g} % interval, {estimate.method}, n = {estimate.count}"
+    return _interval_method(estimate.confidence, estimate.method, estimate.count)
+
+
+@lru_cache(maxsize=1024)
+def _interval_method(confidence: float, method: str, count: int) -> str:
+    return f"{100 * confidence:g} % interval, {method}, n = {count}"
 
 
 def _modelled_prefix(grade: str, source: str) -> str:

@@ -6,9 +6,10 @@ before it.
 """
 
 import csv
+import io
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from harness.analysis.compute_limit import share_of_limit, skipped_share
 from harness.analysis.energy.modelled_range import modelled_range
@@ -35,8 +36,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TidyQuantity:
+class TidyQuantity(NamedTuple):
     """One figure of a record: `over` is the reference of a ratio, the footnote how it was computed."""
 
     name: str
@@ -52,16 +52,12 @@ class TidyQuantity:
 
 def as_csv(report: Report) -> str:
     """Return every figure of a report, one per line, below a line of column names."""
-    parts: list[str] = []
-    writer = csv.writer(_Parts(parts), lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines = [_encode(COLUMNS)]
     for record_columns, quantities in _rows(report):
-        writer.writerow(record_columns)  # encoded once: all rows of a record begin with these columns
-        start = parts.pop().rstrip("\n")
-        for quantity in quantities:
-            parts.append(f"{start},")
-            writer.writerow(_quantity_columns(quantity))
-    return "".join(parts)
+        start = _encode(record_columns)  # once: all rows of a record begin with these columns
+        lines += [f"{start},{_encode_quantity(quantity)}" for quantity in quantities]
+    lines.append("")
+    return "\n".join(lines)
 
 
 def figure_rows(report: Report) -> Iterator[tuple[str, TidyQuantity]]:
@@ -69,16 +65,6 @@ def figure_rows(report: Report) -> Iterator[tuple[str, TidyQuantity]]:
     for record_columns, quantities in _rows(report):
         for quantity in quantities:
             yield str(record_columns[1]), quantity
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """A file for `csv.writer` that keeps each row as a part."""
-
-    parts: list[str]
-
-    def write(self, row: str) -> None:
-        self.parts.append(row)
 
 
 def _rows(report: Report) -> Iterator[tuple[tuple[Any, ...], Iterator[TidyQuantity]]]:
@@ -105,10 +91,27 @@ def _rung_columns(rung: RungFigures, ladder: LadderReport) -> tuple[Any, ...]:
     return ("", "", rung.status, "", safe(rung.definition.name), *[""] * 9)
 
 
-def _quantity_columns(quantity: TidyQuantity) -> tuple[Any, ...]:
-    value = safe(quantity.value) if isinstance(quantity.value, str) else quantity.value
-    texts = (quantity.unit, quantity.grade, quantity.source, quantity.footnote)
-    return (quantity.name, safe(quantity.over), value, quantity.low, quantity.high, *map(safe, texts))
+def _encode_quantity(quantity: TidyQuantity) -> str:
+    """Return the columns of a quantity as they stand in a line; thousands of records share the texts."""
+    name, unit, value, low, high, over, *texts = quantity
+    shown = _encode(("", safe(value)))[1:] if isinstance(value, str) else _digits(value)
+    return f"{_encode_texts(name, over)},{shown},{_digits(low)},{_digits(high)},{_encode_texts(unit, *texts)}"
+
+
+@lru_cache(maxsize=4096)
+def _encode_texts(*texts: str) -> str:
+    return _encode(tuple(map(safe, texts)))
+
+
+def _digits(number: float | None) -> str:
+    return "" if number is None else str(number)
+
+
+def _encode(columns: tuple[Any, ...]) -> str:
+    """Return a row without the end of its line."""
+    row = io.StringIO()
+    csv.writer(row, lineterminator="").writerow(columns)
+    return row.getvalue()
 
 
 def _quantities(figures: Figures, factors: CostFactors) -> Iterator[TidyQuantity]:
@@ -138,7 +141,7 @@ def _with_range(energy: TidyQuantity, record: Record) -> TidyQuantity:
     if limits is None:
         return energy
     within = f"The curve allows {limits.low:.2g} to {limits.high:.2g} times as many joules."
-    return replace(energy, footnote=f"{energy.footnote} {within}")
+    return energy._replace(footnote=f"{energy.footnote} {within}")
 
 
 def _limit(record: Record) -> Iterator[TidyQuantity]:
@@ -190,7 +193,7 @@ def _footprint(figures: Figures, factors: CostFactors) -> Iterator[TidyQuantity]
     ):
         available = isinstance(estimate, Estimate)
         row = _estimate(name, unit, estimate, source=source)
-        yield replace(row, grade=own_grade if available else "unavailable")
+        yield row._replace(grade=own_grade if available else "unavailable")
 
 
 def _rung_quantities(rung: RungFigures, ladder: LadderReport) -> Iterator[TidyQuantity]:

@@ -12,6 +12,7 @@ from harness.analysis.statistics.ratios import COMPILED, Ratio
 from harness.analysis.verdict import GroupVerdict, PassedOver, QualityLoss, Reference, ServedRate
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.reading import model_of
+from harness.records.record import Record
 from reports.layout.escaping import printable
 from reports.layout.metric_names import metric_name
 from reports.layout.number_format import TIMES, shown, unit_for, with_interval
@@ -41,14 +42,20 @@ class VerdictText:
     command: str = ""
 
 
-def verdict_texts(verdicts: Sequence[GroupVerdict]) -> list[VerdictText]:
-    """Return the verdicts of a report, at most `LIMIT`; the last then counts those that are left out."""
-    labels = group_labels([verdict.record for verdict in verdicts])
+def verdict_texts(
+    verdicts: Sequence[GroupVerdict], groups: Sequence[Record] | None = None
+) -> list[VerdictText]:
+    """Return the verdicts of a report, at most `LIMIT`; the last then counts those that are left out.
+
+    `groups` has a record of each group of the report, where `verdicts` are only the first ones.
+    """
+    records = [verdict.record for verdict in verdicts] if groups is None else groups
+    labels = group_labels(records)
     texts = [
         VerdictText(label, sentence_of(verdict), command_of(verdict))
         for label, verdict in zip(labels, verdicts[:LIMIT], strict=False)
     ]
-    omitted = len(verdicts) - LIMIT
+    omitted = len(records) - LIMIT
     if omitted <= 0:
         return texts
     more = f"{omitted} more group{'s' if omitted > 1 else ''}: `bench report --json` has a verdict on each."

@@ -234,20 +234,16 @@ def _has_paper(ladder: LadderReport) -> bool:
 
 def _warnings(ladder: LadderReport) -> tuple[WarningLine, ...]:
     """Return the warnings of both scenarios by code; those of single-stream alone start with its name."""
-    offline = {warning.sentence for figures in ladder.offline for warning in figures.warnings}
+    offline = [warning for figures in ladder.offline for warning in figures.warnings]
+    sentences = {warning.sentence for warning in offline}
     single_stream = [
-        replace(
-            figures,
-            warnings=tuple(
-                warning
-                if warning.sentence in offline
-                else replace(warning, sentence=f"In single-stream: {warning.sentence}")
-                for warning in figures.warnings
-            ),
-        )
+        warning
+        if warning.sentence in sentences
+        else replace(warning, sentence=f"In single-stream: {warning.sentence}")
         for figures in ladder.single_stream
+        for warning in figures.warnings
     ]
-    return merged_warnings([*ladder.offline, *single_stream])
+    return merged_warnings([*offline, *single_stream])
 
 
 def _paper_factor(row: PaperFigures) -> str | None:

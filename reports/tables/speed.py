@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from harness.analysis.diagnostics import ResultWarning
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import TOLERANCE
 from harness.analysis.statistics.variance.known_hosts import known_host
@@ -52,12 +53,12 @@ def _table(group: Sequence[Figures]) -> Table:
         remarks=_remarks(group),
         records=[name_of(figures.record) for figures in group],
     )
-    return replace(table, warnings=merged_warnings(group), facts=facts_of(group))
+    warnings = merged_warnings([warning for figures in group for warning in figures.warnings])
+    return replace(table, warnings=warnings, facts=facts_of(group))
 
 
-def merged_warnings(group: Sequence[Figures]) -> tuple[WarningLine, ...]:
-    """Return the warnings of all records by code, in order of first appearance."""
-    warnings = [warning for figures in group for warning in figures.warnings]
+def merged_warnings(warnings: Sequence[ResultWarning]) -> tuple[WarningLine, ...]:
+    """Return warnings by code, in order of first appearance."""
     return tuple(
         WarningLine(
             code,

@@ -5,15 +5,19 @@ renderer decides how to show it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from itertools import islice
 from typing import TypeVar
 
 from harness.analysis.diagnostics import ResultWarning, is_null, warnings_of
 from harness.analysis.energy.idle_power import net_of_idle
-from harness.analysis.statistics.estimates import EnergyEstimate, whole_energy
-from harness.analysis.statistics.latency_percentiles import percentile_estimate
+from harness.analysis.statistics.estimates import EnergyEstimate, EnergyWindows, whole_energy
+from harness.analysis.statistics.latency_percentiles import (
+    SpeedReach,
+    percentile_estimate,
+    speed_reaches,
+)
 from harness.analysis.statistics.pairing import ComparedPair, NotComparable
 from harness.analysis.statistics.ratios import REFERENCES, Ratio, energy_reductions, speedups
 from harness.analysis.statistics.round_series import RoundSeries, energies, throughputs, times_per_request
@@ -25,9 +29,12 @@ Absent = Unavailable | NotComparable
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Figures:
-    """The figures of one record; the keys of the ratios are the reference variants."""
+    """The figures of one record; the keys of the ratios are the reference variants.
+
+    What few formats show is computed where it is read: energy net of idle, and warnings.
+    """
 
     record: Record
     quality: dict[str, Estimate | Unavailable]
@@ -35,19 +42,33 @@ class Figures:
     time: Estimate | Unavailable
     throughput: Estimate | Unavailable
     energy: EnergyEstimate | Unavailable
-    net: EnergyEstimate | Unavailable
     whole: EnergyEstimate | Unavailable | None
     """Of a GPU board and the processor together; None unless both were read."""
     peak_bytes: int | Unavailable
     speedup: dict[str, Ratio | Absent]
     energy_reduction: dict[str, Ratio | Absent]
     whole_reduction: dict[str, Ratio | Absent]
-    warnings: tuple[ResultWarning, ...]
+    windows: EnergyWindows | Unavailable = field(repr=False, compare=False)
+    """The energy of each round."""
+    peers: Sequence[Record] = field(repr=False)
+    """The records of its group."""
+    run: Sequence[Record] = field(repr=False)
+    """The records of its run."""
 
     @property
     def status(self) -> str:
         """The status of the record."""
         return self.record.status
+
+    @cached_property
+    def net(self) -> EnergyEstimate | Unavailable:
+        """Energy per request beyond idle power."""
+        return failure_of(self.record) or net_of_idle(self.record, self.windows, self.energy)
+
+    @cached_property
+    def warnings(self) -> tuple[ResultWarning, ...]:
+        """Reasons to distrust the record."""
+        return warnings_of(self.record, self.peers, self.run, self.windows)
 
 
 def groups(records: Sequence[Record]) -> list[list[Record]]:
@@ -151,23 +172,14 @@ def _figures(grouped: Sequence[tuple[Sequence[Record], Sequence[Record]]]) -> li
         _estimates(records, times_per_request),
         _estimates(records, throughputs),
         _estimates(records, energies),
+        speed_reaches([record.series for record in records]),
         _ratios(pairs, speedups),
         _ratios(pairs, energy_reductions),
+        [next(whole_reductions) if record.group.has_whole else {} for record in records],
         strict=True,
     )
-    figures = (
-        _record_figures(
-            record,
-            time,
-            rate,
-            energy,
-            speedup,
-            reduction,
-            next(whole_reductions) if record.group.has_whole else {},
-        )
-        for record, time, rate, energy, speedup, reduction in columns
-    )
-    return [list(islice(figures, len(group))) for group in by_group]
+    every = (_record_figures(*column) for column in columns)
+    return [list(islice(every, len(group))) for group in by_group]
 
 
 def _group_records(records: Sequence[Record], run: Sequence[Record]) -> list[_GroupRecord]:
@@ -187,25 +199,27 @@ def _record_figures(
     time: Estimate | Unavailable,
     rate: Estimate | Unavailable,
     energy: EnergyEstimate | Unavailable,
+    reach: SpeedReach,
     speedup: dict[str, Ratio | Absent],
     energy_reduction: dict[str, Ratio | Absent],
     whole_reduction: dict[str, Ratio | Absent],
 ) -> Figures:
-    record, failure, group, windows = member.record, member.failure, member.group, member.series.windows
+    record, failure, group = member.record, member.failure, member.group
     return Figures(
         record=record,
         quality={name: failure or _metric(record, name) for name in group.metrics},
-        latency={name: failure or percentile_estimate(record, name) for name in group.percentiles},
+        latency={name: failure or percentile_estimate(record, name, reach) for name in group.percentiles},
         time=time,
         throughput=rate,
         energy=energy,
-        net=failure or net_of_idle(record, windows, energy),
         whole=failure or whole_energy(record.rounds) if group.has_whole else None,
         peak_bytes=failure or _peak_bytes(record),
         speedup=speedup,
         energy_reduction=energy_reduction,
         whole_reduction=whole_reduction,
-        warnings=warnings_of(record, group.records, member.run, windows),
+        windows=member.series.windows,
+        peers=group.records,
+        run=member.run,
     )
 
 

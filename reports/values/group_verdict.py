@@ -6,6 +6,7 @@ Report --verdicts_of--> GroupVerdict of each group --layout.verdict_sentences-->
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain, islice
 
 from harness.analysis.diagnostics import is_null
 from harness.analysis.statistics.estimates import EnergyEstimate
@@ -54,16 +55,23 @@ class VerdictOptions:
 
 
 def verdicts_of(
-    ladders: Sequence[LadderReport], groups: Sequence[Sequence[Figures]], options: VerdictOptions
+    ladders: Sequence[LadderReport],
+    groups: Sequence[Sequence[Figures]],
+    options: VerdictOptions,
+    limit: int | None = None,
 ) -> tuple[GroupVerdict, ...]:
-    """Return the verdict on each scenario of each ladder, and on each group, in the order of the report."""
-    of_ladders = [
-        _verdict(group, _family(ladder), options)
+    """Return the verdict on each scenario of each ladder, and on each group, in the order of the report.
+
+    With `limit`, only so many of them are computed.
+    """
+    of_ladders = (
+        (group, _family(ladder))
         for ladder in ladders
         for group in (ladder.offline, ladder.single_stream)
         if group
-    ]
-    return (*of_ladders, *(_verdict(group, None, options) for group in groups))
+    )
+    every = chain(of_ladders, ((group, None) for group in groups))
+    return tuple(_verdict(group, family, options) for group, family in islice(every, limit))
 
 
 def _family(ladder: LadderReport) -> int:

@@ -105,6 +105,11 @@ class LadderReport:
     offline: tuple[Figures, ...]
     single_stream: tuple[Figures, ...]
 
+    @property
+    def record(self) -> Record | None:
+        """One of its records, which share run, model and host."""
+        return next((figures.record for figures in (*self.offline, *self.single_stream)), None)
+
 
 def ladder_definition(record: Record) -> LadderDefinition | None:
     """Return the ladder that a record belongs to, or None; raises StoreError if it cannot be read."""

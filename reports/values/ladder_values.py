@@ -69,10 +69,11 @@ def ladders_in(
 ) -> tuple[list[LadderReport], list[Record]]:
     """Return the ladders of all runs, and the records that belong to no ladder."""
     runs: dict[str, list[Record]] = {}
-    for record in filter(is_rung, records):
-        runs.setdefault(record.run, []).append(record)
+    others: list[Record] = []
+    for record in records:
+        (runs.setdefault(record.run, []) if is_rung(record) else others).append(record)
     ladders = [build_ladder(group, price=price, counts=counts) for group in runs.values()]
-    return [ladder for ladder in ladders if ladder], [record for record in records if not is_rung(record)]
+    return [ladder for ladder in ladders if ladder], others
 
 
 @dataclass(frozen=True, slots=True)

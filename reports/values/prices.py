@@ -6,7 +6,8 @@ one place and time: for a machine elsewhere, use the intensity there.
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.common.errors import UsageError
@@ -103,10 +104,14 @@ def kg_of(energy: EnergyEstimate, grid: Grid) -> Estimate:
 
 def scaled(estimate: Estimate, factor: float, factor_name: str) -> Estimate:
     """Return an estimate and its interval times a factor."""
-    value, low, high = (factor * number for number in (estimate.value, estimate.low, estimate.high))
-    return replace(
-        estimate, value=value, low=low, high=high, method=f"{estimate.method}, times {factor_name}"
-    )
+    ends = (factor * estimate.value, factor * estimate.low, factor * estimate.high)
+    return Estimate(*ends, estimate.confidence, _times(estimate.method, factor_name), estimate.count)
+
+
+@lru_cache(maxsize=64)
+def _times(method: str, factor_name: str) -> str:
+    """Return the name of a method; thousands of estimates share the text."""
+    return f"{method}, times {factor_name}"
 
 
 def checked_fields(

@@ -8,7 +8,7 @@ from harness.measurement.energy.check import MeterCheck, ZoneCheck
 from harness.records import facts, record
 from harness.records.estimate import Estimate
 from harness.records.reading import Reading
-from harness.records.record import FrozenModel
+from harness.records.record import FrozenModel, Round
 
 PAGE = (Path(__file__).parents[2] / "results" / "README.md").read_text(encoding="utf-8")
 PARTS = {
@@ -18,7 +18,7 @@ PARTS = {
 }
 PLAIN = {
     kind.__name__: {field.name for field in dataclasses.fields(kind)}
-    for kind in (Estimate, Reading, MeterCheck, ZoneCheck)
+    for kind in (Estimate, Reading, Round, MeterCheck, ZoneCheck)
 }
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ def test_where_energy_is_coarser_another_warning_says_so_already() -> None:
     """10 J to 1 J: `energy-window` recommends longer rounds; one warning is enough."""
     record = checked(200)
     coarse = [
-        visit.model_copy(update={"readings": (a_reading(10_000_000, span_ns=10**8, resolution_uj=10**6),)})
+        replace(visit, readings=(a_reading(10_000_000, span_ns=10**8, resolution_uj=10**6),))
         for visit in record.rounds
     ]
     warnings = warnings_of(record.model_copy(update={"rounds": tuple(coarse)}))

@@ -1,6 +1,7 @@
 """Warnings about timing and about answers that change: warm-up, offered load, repeats, scenarios."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from harness.analysis.diagnostics.base import GroupRule, ResultWarning, Rule, is_null, name_of, run_of
 from harness.records.record import OfferedLoad, Record
@@ -152,16 +153,17 @@ def _by_scenario(record: Record, others: Sequence[Record]) -> ResultWarning | No
 
 
 def _same_system(record: Record, other: Record) -> bool:
-    def identity(record: Record) -> tuple[object, ...]:
-        cell = record.cell
-        return (
-            *(record.run, cell.task, cell.variant, cell.device, cell.boundary, cell.max_length, cell.twin),
-            *(record.data.fingerprint, record.model.fingerprint),
-            *(cell.command, cell.definition, cell.rung),
-        )
-
+    if other.cell.variant != record.cell.variant:  # first: most of a run differs in it
+        return False
     has_answers = other.quality is not None and other.quality.timed_sha256 is not None
-    return has_answers and identity(other) == identity(record)
+    return has_answers and _system(other) == _system(record)
+
+
+_system = attrgetter(
+    "run",
+    *(f"cell.{name}" for name in ("task", "variant", "device", "boundary", "max_length", "twin")),
+    *("data.fingerprint", "model.fingerprint", "cell.command", "cell.definition", "cell.rung"),
+)
 
 
 def _scenario(record: Record) -> str:

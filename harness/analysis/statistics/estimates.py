@@ -10,12 +10,26 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
 from harness.analysis.statistics.binomial import quantile, wilson_interval
-from harness.analysis.statistics.variance.model import Floats, KnownVariance, Location, locations
+from harness.analysis.statistics.variance.intervals import (
+    ends_around,
+    ends_of,
+    method_over,
+    on_log_scale,
+    widened_method,
+)
+from harness.analysis.statistics.variance.model import (
+    Floats,
+    KnownVariance,
+    Location,
+    Locations,
+    locations,
+)
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.reading import Grade, Reading, Scope, SumReadings, sum_readings, sum_with_processor
 
@@ -35,9 +49,6 @@ MINIMUM_REQUESTS: dict[float, int] = {50: 11, 90: 64, 95: 130, 97: 219, 99: 662,
 """Requests that a percentile (in percent) needs, with confidence 99 % and one request slower than the claimed
 bound: the smallest n for which Binomial(n, 1 - p) is at most 1 with a probability of at most 0.01. MLPerf's
 published minima, 64 for p90 and 662 for p99, are two of them."""
-
-_WIDEST = math.log(1e9)
-"""Half the width of an interval, as a logarithm, beyond which it is shown as this: it says nothing anyway."""
 
 PERCENTILE_METHOD = "nearest rank, interval by order statistics"
 
@@ -66,7 +77,7 @@ class EnergyEstimate:
     source: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class EnergyWindows:
     """Energy per request and its uncertainty, one value per round, both in microjoules: float64 [rounds]."""
 
@@ -85,6 +96,11 @@ class EnergyWindows:
     def highest(self) -> Floats:
         """Every reading increased by its resolution."""
         return self.microjoules + self.resolution_uj
+
+    @cached_property
+    def is_below_resolution(self) -> bool:
+        """Whether a reading is no larger than its resolution."""
+        return bool((self.microjoules <= self.resolution_uj).any())
 
 
 def percentile(samples_ns: Sequence[float], p: float, *, distinct: int | None = None) -> PercentileFacts:
@@ -142,19 +158,19 @@ def energies_of(
     series: Sequence[tuple[EnergyWindows, Sequence[int], KnownVariance | None]],
 ) -> list[EnergyEstimate]:
     """Return energy per request of each (windows, launches, known), in their order."""
-    as_read, lowest, highest = (
-        means_over_rounds([(getattr(windows, name), *rest) for windows, *rest in series])
+    (as_read, logs), lowest, highest = (
+        _means([(getattr(windows, name), *rest) for windows, *rest in series])
         for name in ("microjoules", "lowest", "highest")
     )
-    return [
-        EnergyEstimate(_widened(*estimates), windows.grade, windows.scope, windows.source)
-        for (windows, *_), *estimates in zip(series, as_read, lowest, highest, strict=True)
-    ]
-
-
-def _widened(middle: Estimate, lowest: Estimate, highest: Estimate) -> Estimate:
-    method = f"{middle.method}, widened by the meter's resolution"
-    return Estimate(middle.value, lowest.low, highest.high, CONFIDENCE, method, middle.count)
+    lows = [low for _, low, _ in ends_of(*lowest, CONFIDENCE)]
+    highs = [high for *_, high in ends_of(*highest, CONFIDENCE)]
+    estimates = []
+    for at, (windows, *_) in enumerate(series):
+        value = math.exp(as_read.values[at]) if logs[at] else as_read.values[at]
+        method = widened_method("rounds", as_read.covers(at))
+        total = Estimate(value, lows[at], highs[at], CONFIDENCE, method, as_read.counts[at])
+        estimates.append(EnergyEstimate(total, windows.grade, windows.scope, windows.source))
+    return estimates
 
 
 def whole_energy(rounds: Sequence["Round"]) -> EnergyEstimate | Unavailable | None:
@@ -265,32 +281,30 @@ def means_over_rounds(
     series: Sequence[RoundValues], *, what: str = "rounds", confidence: float = CONFIDENCE
 ) -> list[Estimate]:
     """Return `mean_over_rounds` of each (values, launches, known), in their order, computed together."""
+    many, are_logs = _means(series)
+    ends = ends_of(many, are_logs, confidence)
+    return [
+        Estimate(*each, confidence, method_over(what, many.covers(at)), many.counts[at])
+        for at, each in enumerate(ends)
+    ]
+
+
+def _means(series: Sequence[RoundValues]) -> tuple[Locations, list[bool]]:
+    """Return the mean of each series as a location, and whether it is of logarithms."""
     for values, *_ in series:
         if len(values) < MINIMUM_ROUNDS:
             raise ValueError(_too_few(len(values)))
-    samples = [np.asarray(values, dtype=np.float64) for values, *_ in series]
-    positive = [bool((each > 0).all()) for each in samples]
-    scaled = [np.log(each) if is_log else each for each, is_log in zip(samples, positive, strict=True)]
-    found = locations(
-        [(each, launches, known) for each, (_, launches, known) in zip(scaled, series, strict=True)]
-    )
-    return [
-        estimate_of_location(each, what=what, confidence=confidence, log_scale=is_log)
-        for each, is_log in zip(found, positive, strict=True)
-    ]
+    scaled, are_logs = on_log_scale([values for values, *_ in series])
+    parts = zip(scaled, series, strict=True)
+    return locations([(each, launches, known) for each, (_, launches, known) in parts]), are_logs
 
 
 def estimate_of_location(
     location: Location, *, what: str = "rounds", confidence: float = CONFIDENCE, log_scale: bool = True
 ) -> Estimate:
     """Return a location, by default that of logarithms, as an estimate with its t interval."""
-    half_width = location.half_width(confidence)
-    if log_scale:
-        half_width = min(half_width, _WIDEST)
-    ends = (location.value, location.value - half_width, location.value + half_width)
-    value, low, high = map(math.exp, ends) if log_scale else (ends[0], max(ends[1], 0.0), ends[2])
-    method = f"trimmed mean of {what}, t interval over {location.covers}"
-    return Estimate(value, low, high, confidence, method, location.count)
+    ends = ends_around(location.value, location.half_width(confidence), log_scale)
+    return Estimate(*ends, confidence, method_over(what, location.covers), location.count)
 
 
 def robust_spread(values: Sequence[float] | Floats) -> float:

@@ -8,6 +8,8 @@ function.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import compress
 from statistics import median
 
 import numpy as np
@@ -17,13 +19,17 @@ from harness.analysis.statistics.estimates import (
     MINIMUM_REQUESTS,
     PercentileFacts,
     percentile,
-    times_of,
-    unusable,
 )
-from harness.analysis.statistics.variance.known_hosts import known_time_variance
-from harness.analysis.statistics.variance.model import Floats, KnownVariance, Location, location
+from harness.analysis.statistics.round_series import RoundSeries
+from harness.analysis.statistics.variance.model import (
+    Floats,
+    KnownVariance,
+    Location,
+    location,
+    locations,
+)
 from harness.records.estimate import Estimate, Unavailable
-from harness.records.record import Percentile, Record
+from harness.records.record import Record
 from harness.workload.scenarios import get_scenario
 
 PERCENTILES = (50, 90, 95, 99)
@@ -69,12 +75,38 @@ def call_medians(scenario: str, passes: int, call_ns: Sequence[int]) -> tuple[in
     return tuple(round(median(call_ns[index::calls])) for index in range(calls))
 
 
-def percentile_estimate(record: Record, name: str) -> Estimate | Unavailable:
+@dataclass(frozen=True, slots=True)
+class SpeedReach:
+    """How far a percentile may move with the speed of a whole round or launch: half the width of an interval.
+
+    `half_width` is on the log scale; `covers` is what it holds, for the name of a method.
+    """
+
+    half_width: float
+    covers: str
+
+
+NO_ROUNDS = SpeedReach(0.0, "no rounds")
+"""At an offered rate the time per request is that of arrivals: the speed of the system is not known."""
+
+
+def speed_reaches(many: Sequence[RoundSeries]) -> list[SpeedReach]:
+    """Return the reach of each record's speed, in their order: that of its time per request over rounds."""
+    timed = [series.record.cell.scenario != "server" and not series.unusable for series in many]
+    speeds = locations([(np.log(each.times), each.launches, each.known) for each in compress(many, timed)])
+    reaches = (
+        SpeedReach(width, f"{speeds.covers(at)} (t)")
+        for at, width in enumerate(speeds.half_widths(CONFIDENCE))
+    )
+    return [next(reaches) if is_timed else NO_ROUNDS for is_timed in timed]
+
+
+def percentile_estimate(record: Record, name: str, reach: SpeedReach | None = None) -> Estimate | Unavailable:
     """Return a percentile of a record in nanoseconds; its interval covers requests, rounds and launches.
 
     The interval of requests, by order statistics, takes them as independent draws. What makes a whole round
-    or launch slower moves every percentile: that is the variance of the time per request, and both
-    half-widths are added as those of independent parts, on the log scale.
+    or launch slower moves every percentile: that is the variance of the time per request (`reach`, if it is
+    already computed), and both half-widths are added as those of independent parts, on the log scale.
     """
     latency = record.latency.get(name)
     if latency is None:
@@ -84,28 +116,23 @@ def percentile_estimate(record: Record, name: str) -> Estimate | Unavailable:
         return Unavailable(
             f"{name} needs {latency.needed:,} distinct {units}, and there are {latency.have:,}"
         )
-    value, speed = latency.value_ns, _speed(record)
-    reach = speed.half_width(CONFIDENCE) if speed else 0.0
-    low, high = (math.exp(sign * math.hypot(_log_reach(value, end), reach)) for sign, end in _ends(latency))
-    covers = f"{speed.covers} (t)" if speed else "no rounds"
-    method = f"nearest rank; interval over requests (order statistics), {covers}"
-    return Estimate(value, value * low, value * high, CONFIDENCE, method, latency.have)
+    value, speed = latency.value_ns, reach or speed_reaches([RoundSeries(record, record.rounds)])[0]
+    below = math.hypot(_log_reach(value, latency.low_ns), speed.half_width)
+    above = math.hypot(_log_reach(value, latency.high_ns), speed.half_width)
+    method = _method(speed.covers)
+    return Estimate(
+        value, value * math.exp(-below), value * math.exp(above), CONFIDENCE, method, latency.have
+    )
 
 
-def _ends(latency: Percentile) -> tuple[tuple[int, float | None], tuple[int, float | None]]:
-    return (-1, latency.low_ns), (1, latency.high_ns)
+@lru_cache(maxsize=64)
+def _method(covers: str) -> str:
+    """Return the name of a method; thousands of estimates share the text."""
+    return f"nearest rank; interval over requests (order statistics), {covers}"
 
 
 def _log_reach(value: float, end: float | None) -> float:
     return math.log(end / value) if end and value else 0.0
-
-
-def _speed(record: Record) -> Location | None:
-    """Return the time per request over rounds; None at an offered rate, where it is the time of arrivals."""
-    if record.cell.scenario == "server" or unusable(record.rounds):
-        return None
-    launches = [item.launch for item in record.rounds]
-    return location(np.log(times_of(record.rounds)), launches, known_time_variance(record))
 
 
 def percentile_change(

@@ -10,7 +10,6 @@ docs/explanation/method.md counts how right they are.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from harness.analysis.statistics.advice import advise
 from harness.analysis.statistics.ratios import FAMILY_LEVEL, TOLERANCE, Judgement, Ratio, judge
@@ -32,8 +31,7 @@ def holm_corrected(ratios: Iterable[Ratio]) -> list[Ratio]:
     p_values = [ratio.p for ratio in uncorrected if ratio.p is not None]
     corrected = iter(holm(p_values))
     return [
-        ratio if ratio.p is None else replace(ratio, p=next(corrected), family=len(p_values))
-        for ratio in uncorrected
+        ratio if ratio.p is None else ratio.in_family(next(corrected), len(p_values)) for ratio in uncorrected
     ]
 
 

@@ -10,6 +10,7 @@ that a disturbance of the machine slows both.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -23,8 +24,20 @@ from harness.analysis.statistics.estimates import (
 from harness.analysis.statistics.pairing import ComparedPair, NotComparable, pair_of
 from harness.analysis.statistics.round_series import RoundSeries
 from harness.analysis.statistics.typical_request import typical_locations
-from harness.analysis.statistics.variance.known_hosts import known_ratio_variance, known_typical_variance
-from harness.analysis.statistics.variance.model import Floats, KnownVariance, Location, locations
+from harness.analysis.statistics.variance.intervals import (
+    ends_of,
+    joined_logs,
+    method_over,
+    split_at,
+    widened_method,
+)
+from harness.analysis.statistics.variance.model import (
+    Floats,
+    KnownVariance,
+    Location,
+    Locations,
+    locations,
+)
 from harness.records.estimate import Unavailable
 from harness.records.reading import SumReadings, sum_readings
 from harness.records.record import Record
@@ -86,6 +99,16 @@ class Ratio:
     launches: int = 1
     location: Location | None = None
 
+    def __hash__(self) -> int:
+        """Return a hash of what tells ratios apart; one of every field costs ten times as much."""
+        return hash((self.value, self.over, self.quantity))
+
+    def in_family(self, p: float, size: int) -> "Ratio":
+        """Return the ratio with a p-value that is corrected for a family of this size."""
+        interval = (self.value, self.low, self.high, self.confidence, self.method, self.count)
+        rest = (self.totals, self.launches, self.location)
+        return Ratio(*interval, self.over, self.quantity, p, size, *rest)
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -130,38 +153,36 @@ def energy_reductions(
 ) -> list[Ratio | NotComparable]:
     """Return `energy_reduction` of each (system, reference), in their order."""
     inputs = [_paired_energies(pair, added) for pair in pairs]
-    comparable = [energies for energies in inputs if isinstance(energies, _PairedEnergies)]
-    as_read, lowest, highest = (
-        locations(
-            [(np.log(energies.ratios[at]), energies.launches, energies.known) for energies in comparable]
+    reductions = iter(_reductions([each for each in inputs if isinstance(each, _PairedEnergies)], confidence))
+    return [next(reductions) if isinstance(each, _PairedEnergies) else each for each in inputs]
+
+
+def _reductions(many: Sequence["_PairedEnergies"], confidence: float) -> list[Ratio | NotComparable]:
+    """Return the ratios as read; p is that of the readings that make the difference smallest."""
+    if not many:
+        return []
+    as_read, lowest, highest = _energy_locations(many)
+    is_log = [True] * len(many)
+    lows = [low for _, low, _ in ends_of(lowest, is_log, confidence)]
+    highs = [high for *_, high in ends_of(highest, is_log, confidence)]
+    p_lowest, p_highest = lowest.p_values(), highest.p_values()
+    ratios: list[Ratio | NotComparable] = []
+    for at, energies in enumerate(many):
+        is_gain = as_read.values[at] > 0
+        closest, p_values = (lowest, p_lowest) if is_gain else (highest, p_highest)
+        ratios.append(
+            Ratio(
+                *(math.exp(as_read.values[at]), lows[at], highs[at], confidence),
+                method=widened_method("paired rounds", as_read.covers(at)),
+                count=as_read.counts[at],
+                over=energies.over,
+                quantity="energy reduction",
+                p=p_values[at] if is_gain == (closest.values[at] > 0) else 1.0,
+                launches=as_read.launches[at],
+                location=closest[at],
+            )
         )
-        for at in range(3)
-    )
-    every = zip(comparable, as_read, lowest, highest, strict=True)
-    ratios = iter([_reduction(*each, confidence) for each in every])
-    return [next(ratios) if isinstance(energies, _PairedEnergies) else energies for energies in inputs]
-
-
-def _reduction(
-    energies: "_PairedEnergies", as_read: Location, lowest: Location, highest: Location, confidence: float
-) -> Ratio:
-    """Return the ratio as read; p is that of the readings that make the difference smallest."""
-    closest = lowest if as_read.value > 0 else highest
-    middle, low, high = (
-        estimate_of_location(each, what="paired rounds", confidence=confidence)
-        for each in (as_read, lowest, highest)
-    )
-    within = (as_read.value > 0) == (closest.value > 0)
-    return Ratio(
-        *(middle.value, low.low, high.high, confidence),
-        method=f"{middle.method}, widened by the meter's resolution",
-        count=middle.count,
-        over=energies.over,
-        quantity="energy reduction",
-        p=closest.p() if within else 1.0,
-        launches=as_read.launches,
-        location=closest,
-    )
+    return ratios
 
 
 def judge(ratio: Ratio, *, tolerance: float = TOLERANCE, level: float = FAMILY_LEVEL) -> Judgement:
@@ -214,9 +235,10 @@ def _paired_times(pair: ComparedPair) -> PairedRounds | NotComparable:
     if isinstance(shared, NotComparable):
         return shared
     system, reference = shared
-    ratios = reference.times / system.times
-    known = known_ratio_variance(system.record), known_typical_variance(system.record)
-    return PairedRounds(ratios, system.launches, pair.over, _request_ratios(system, reference), *known)
+    host = pair.system.known_host
+    known = (host.ratio, host.typical) if host else ()
+    ratios, requests = reference.times / system.times, _request_ratios(system, reference)
+    return PairedRounds(ratios, system.launches, pair.over, requests, *known)
 
 
 def paired_ratio(rounds: PairedRounds, *, confidence: float = CONFIDENCE) -> Ratio:
@@ -230,32 +252,40 @@ def paired_ratios(pairs: Sequence[PairedRounds], *, confidence: float = CONFIDEN
     It is that of the typical request if requests were timed one by one, unless the ratio of totals is more
     precise or contradicts it.
     """
-    of_totals = locations(
-        [(np.log(np.asarray(rounds.ratios)), rounds.launches, rounds.known) for rounds in pairs]
+    logs = joined_logs([rounds.ratios for rounds in pairs])
+    totals = locations(
+        [(each, rounds.launches, rounds.known) for each, rounds in zip(logs, pairs, strict=True)]
     )
-    of_requests = typical_locations(
+    typical = typical_locations(
         [(rounds.requests, rounds.launches, rounds.known_typical) for rounds in pairs]
     )
-    return [
-        _ratio(rounds, totals, typical, confidence)
-        for rounds, totals, typical in zip(pairs, of_totals, of_requests, strict=True)
-    ]
+    ends = ends_of(totals, [True] * len(pairs), confidence)
+    columns = zip(pairs, totals, typical, ends, totals.p_values(), strict=True)
+    return [_ratio(*each, confidence) for each in columns]
 
 
-def _ratio(rounds: PairedRounds, totals: Location, typical: Location | None, confidence: float) -> Ratio:
-    of_totals = estimate_of_location(totals, what="paired rounds", confidence=confidence)
-    is_typical = typical is not None and _is_better(typical, totals, confidence)
-    judged = typical if is_typical and typical else totals
-    of_requests = estimate_of_location(judged, what="pairs of the same request", confidence=confidence)
-    estimate = of_requests if is_typical else of_totals
+def _ratio(
+    rounds: PairedRounds,
+    totals: Location,
+    typical: Location | None,
+    ends: tuple[float, float, float],
+    p: float,
+    confidence: float,
+) -> Ratio:
+    """Return the ratio of one series, given the ends of the interval of totals and their p-value."""
+    if typical is None or not _is_better(typical, totals, confidence):
+        method = method_over("paired rounds", totals.covers)
+        of_totals = (*ends, confidence, method, totals.count, rounds.over)
+        return Ratio(*of_totals, "speed-up", p, launches=totals.launches, location=totals)
+    estimate = estimate_of_location(typical, what="pairs of the same request", confidence=confidence)
     return Ratio(
         *(estimate.value, estimate.low, estimate.high, confidence, estimate.method, estimate.count),
         over=rounds.over,
         quantity="speed-up",
-        p=judged.p(),
-        totals=(of_totals.value, of_totals.low, of_totals.high) if is_typical else None,
+        p=typical.p(),
+        totals=ends,
         launches=totals.launches,
-        location=judged,
+        location=typical,
     )
 
 
@@ -287,9 +317,10 @@ def _request_ratios(system: RoundSeries, reference: RoundSeries) -> list[Floats]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _PairedEnergies:
-    """Ratios of every round: as read, and at the lower and the upper bound of the readings."""
+    """The energies of paired rounds, in order of time, and the launch of each."""
 
-    ratios: tuple[Floats, Floats, Floats]
+    system: EnergyWindows
+    reference: EnergyWindows
     launches: Sequence[int]
     over: str
     known: KnownVariance | None
@@ -304,10 +335,39 @@ def _paired_energies(pair: ComparedPair, added: SumReadings) -> _PairedEnergies 
         return _no_energy(pair.system, system)
     if isinstance(reference, Unavailable):
         return _no_energy(pair.reference, reference)
-    if unlike := unlike_energy(system, reference) or _below_resolution(system, reference):
+    if unlike := unlike_energy(system, reference):
         return unlike
-    ratios, known = _energy_ratios(system, reference), known_ratio_variance(pair.system.record)
-    return _PairedEnergies(ratios, shared[0].launches, pair.over, known)
+    if system.is_below_resolution or reference.is_below_resolution:
+        return NotComparable("a window holds no more energy than the meter's resolution", "resolution")
+    host = pair.system.known_host
+    return _PairedEnergies(system, reference, shared[0].launches, pair.over, host.ratio if host else None)
+
+
+def _energy_locations(many: Sequence[_PairedEnergies]) -> list[Locations]:
+    """Return the ratios as read, at their lower bounds, and at their upper bounds."""
+    system, system_error = _joined([each.system for each in many])
+    reference, reference_error = _joined([each.reference for each in many])
+    ends = list(accumulate(len(each.launches) for each in many))
+    ratios = (
+        reference / system,
+        (reference - reference_error) / (system + system_error),
+        (reference + reference_error) / (system - system_error),
+    )
+    return [
+        locations(
+            [
+                (part, each.launches, each.known)
+                for part, each in zip(split_at(np.log(every), ends), many, strict=True)
+            ]
+        )
+        for every in ratios
+    ]
+
+
+def _joined(windows: Sequence[EnergyWindows]) -> tuple[Floats, Floats]:
+    """Return energy and resolution of all rounds of many records, one after another."""
+    energy = np.concatenate([each.microjoules for each in windows])
+    return energy, np.concatenate([each.resolution_uj for each in windows])
 
 
 def _no_energy(series: RoundSeries, energy: Unavailable) -> NotComparable:
@@ -324,17 +384,3 @@ def unlike_energy(
         if pair[0] != pair[1]:
             return NotComparable(f"the {name} of the energy differs: {pair[0]} and {pair[1]}", name)
     return None
-
-
-def _below_resolution(*windows: EnergyWindows) -> NotComparable | None:
-    if any((energy.microjoules <= energy.resolution_uj).any() for energy in windows):
-        return NotComparable("a window holds no more energy than the meter's resolution", "resolution")
-    return None
-
-
-def _energy_ratios(system: EnergyWindows, reference: EnergyWindows) -> tuple[Floats, Floats, Floats]:
-    """Return the ratio of every round as read, at its lower bound, and at its upper bound."""
-    as_read = reference.microjoules / system.microjoules
-    lowest = (reference.microjoules - reference.resolution_uj) / system.highest
-    highest = reference.highest / (system.microjoules - system.resolution_uj)
-    return as_read, lowest, highest

@@ -8,7 +8,7 @@ computed alone.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter, is_
+from operator import attrgetter
 
 from harness.analysis.statistics.estimates import (
     EnergyEstimate,
@@ -19,7 +19,7 @@ from harness.analysis.statistics.estimates import (
     times_of,
     unusable,
 )
-from harness.analysis.statistics.variance.known_hosts import known_time_variance
+from harness.analysis.statistics.variance.known_hosts import KnownHost, known_host
 from harness.analysis.statistics.variance.model import Floats, KnownVariance
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.reading import SumReadings, sum_readings
@@ -92,9 +92,14 @@ class RoundSeries:
         return [item.launch for item in self.rounds]
 
     @cached_property
+    def known_host(self) -> KnownHost | None:
+        """What is known of launches and runs on the host."""
+        return known_host(self.record)
+
+    @property
     def known(self) -> KnownVariance | None:
         """What is known of the time of one launch on the host."""
-        return known_time_variance(self.record)
+        return self.known_host.time if self.known_host else None
 
     @cached_property
     def times(self) -> Floats:
@@ -113,8 +118,9 @@ class RoundSeries:
     @cached_property
     def in_order(self) -> "RoundSeries":
         """The series in order of launch and index."""
-        ordered = sorted(self.rounds, key=lambda item: (item.launch, item.index))
-        return self if all(map(is_, ordered, self.rounds)) else RoundSeries(self.record, ordered)
+        if self.turns == sorted(self.turns):  # as they nearly always are
+            return self
+        return RoundSeries(self.record, sorted(self.rounds, key=lambda item: (item.launch, item.index)))
 
 
 def times_per_request(many: Sequence[RoundSeries]) -> list[Estimate | Unavailable]:

@@ -1,7 +1,7 @@
 """Where a report is written: stdout, a file, a folder of files, or the summary of a step in GitHub's CI."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,9 @@ from harness.common.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from reports.plots import Plot
+
+_PIECE = 2**20
+"""Characters of a text that are encoded at once."""
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 """The variable that holds the path of the file which GitHub shows as a step's summary."""
@@ -30,7 +33,14 @@ def deliver_text(
         if text:
             typer.echo(text)
     else:
-        write_file(output, f"{text}\n".encode())
+        write_file(output, _lines(text))
+
+
+def _lines(text: str) -> Iterator[bytes]:
+    """Yield a text in pieces, with an end of its last line: the report on thousands of records is large."""
+    for start in range(0, len(text), _PIECE):
+        yield text[start : start + _PIECE].encode()
+    yield b"\n"
 
 
 def _check_encoding(text: str, form: str) -> None:
@@ -70,12 +80,12 @@ def write_plots(folder: Path, plots: "Iterable[Plot]") -> None:
     typer.echo(f"bench: {plural(count, 'plot')} in {folder}", err=True)
 
 
-def write_file(path: Path, payload: bytes, *, append: bool = False) -> None:
-    """Write a file and the folders above it; StoreError if that fails."""
+def write_file(path: Path, payload: bytes | Iterable[bytes], *, append: bool = False) -> None:
+    """Write a file, whole or in pieces, and the folders above it; StoreError if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab" if append else "wb") as file:
-            file.write(payload)
+            file.writelines([payload] if isinstance(payload, bytes) else payload)
     except OSError as error:
         raise StoreError(f"cannot be written: {error.strerror}.", where=str(path)) from None
 

@@ -188,6 +188,8 @@ def _select(
 
 def _unfinished(context: CliContext, begun: "list[RunFolder]", *, every: bool) -> "list[Record]":
     """Return the records of finished rounds; with `every`, only say on stderr how they are reported."""
+    if not begun:
+        return []
     from harness.runs.unfinished import unfinished_records
 
     records = []

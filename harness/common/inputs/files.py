@@ -35,7 +35,9 @@ CHECKPOINT_JSON = InputLimit("a JSON file of a checkpoint", 512 * MIB)
 TRACE = InputLimit("a trace", GIB)
 PIN = InputLimit("a pinned reference", 2 * GIB)
 
-_CHUNK = 4 * MIB
+_CHUNK, _LEAST = 4 * MIB, 64 * KIB
+"""Bytes that are read at once: at most, and at least."""
+
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -60,8 +62,9 @@ def read_input(path: Path, limit: InputLimit, error: type[BenchError], *, remedy
         # O_NONBLOCK: a pipe that has taken the file's place since then is opened without waiting for a writer
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            _check_kind(os.fstat(handle).st_mode, place, error)
-            return b"".join(_chunks(handle, limit, place, error))
+            status = os.fstat(handle)
+            _check_kind(status.st_mode, place, error)
+            return b"".join(_chunks(handle, status.st_size, limit, place, error))
         finally:
             os.close(handle)
     except FileNotFoundError:
@@ -97,11 +100,13 @@ def _check_kind(mode: int, where: str, error: type[BenchError]) -> None:
     raise error(f"expected a regular file, got {kind}.", where=where, remedy=remedy)
 
 
-def _chunks(handle: int, limit: InputLimit, where: str, error: type[BenchError]) -> Iterator[bytes]:
-    size = os.fstat(handle).st_size
+def _chunks(
+    handle: int, size: int, limit: InputLimit, where: str, error: type[BenchError]
+) -> Iterator[bytes]:
     read = 0
     while max(size, read) <= limit.size_bytes:
-        chunk = os.read(handle, _CHUNK)
+        # no more than is there: a large buffer for each of thousands of small files takes longer than they do
+        chunk = os.read(handle, min(max(size - read, _LEAST), _CHUNK))
         if not chunk:
             return
         read += len(chunk)

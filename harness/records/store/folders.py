@@ -142,7 +142,22 @@ class RunFolder:
 
     def sealed(self) -> set[str]:
         """Return the ids of the cells that have a record."""
-        return {path.stem for path in self.path.glob("*.json")}
+        return {name.removesuffix(".json") for name in self._record_names()}
+
+    def record_paths(self) -> list[Path]:
+        """Return the files that have the name of a record, in order; none where there is no folder."""
+        return [self.path / name for name in sorted(self._record_names())]
+
+    @property
+    def has_records(self) -> bool:
+        """Whether a file has the name of a record."""
+        return bool(self._record_names())
+
+    def _record_names(self) -> list[str]:
+        try:
+            return [name for name in os.listdir(self.path) if name.endswith(".json")]  # noqa: PTH208 -- names alone
+        except OSError:
+            return []
 
     def record(self, cell: str) -> "Record":
         """Return the sealed record of a cell; StoreError if it cannot be read."""
@@ -224,8 +239,12 @@ class Store:
 
     def runs(self) -> list[RunFolder]:
         """Return all runs, oldest first, without empty folders that a crash left."""
-        folders = [RunFolder(path) for path in sorted(self._runs.glob("*")) if path.is_dir()]
-        return [folder for folder in folders if folder.unfinished or next(folder.path.glob("*.json"), None)]
+        try:
+            names = sorted(entry.name for entry in os.scandir(self._runs) if entry.is_dir())
+        except OSError:
+            return []
+        folders = [RunFolder(self._runs / name) for name in names]
+        return [folder for folder in folders if folder.unfinished or folder.has_records]
 
     def run(self, name: str) -> RunFolder:
         """Return a run by id, or `latest`; UsageError if there is none."""
@@ -254,7 +273,7 @@ class Store:
 
     def records(self, runs: Sequence[RunFolder]) -> tuple[list["Record"], list[UnreadableFile]]:
         """Read the records of these runs; unreadable files are returned beside them, not raised."""
-        paths = [path for folder in runs for path in sorted(folder.path.glob("*.json"))]
+        paths = [path for folder in runs for path in folder.record_paths()]
         results = [read_record(path) for path in paths]
         records = [result for result in results if not isinstance(result, UnreadableFile)]
         unreadable = [result for result in results if isinstance(result, UnreadableFile)]

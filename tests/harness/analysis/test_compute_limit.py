@@ -1,5 +1,7 @@
 """The share of the int8 limit: operations over time and peak, with its interval, or the reason why not."""
 
+from dataclasses import replace
+
 import pytest
 from records import ROUNDS_MS, a_record, rounds
 
@@ -28,7 +30,7 @@ LIMIT = ComputeLimit(
 def measured(limit: ComputeLimit | None = LIMIT, squares: int | None = 3_000) -> Record:
     """Return a record of 100 requests of 50 tokens in about half a second a round."""
     with_squares = tuple(
-        item.model_copy(update={"token_squares": None if squares is None else squares * item.requests})
+        replace(item, token_squares=None if squares is None else squares * item.requests)
         for item in rounds(ROUNDS_MS)
     )
     placed = PlacementFacts(cpus=(0,), threads_requested=1, effective={"work": WORK})

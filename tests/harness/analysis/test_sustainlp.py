@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def on_a_server(**watched: Any) -> Record:
     ]
     readings = tuple(a_reading(joules * 10**6, zone=zone, scope=scope) for zone, scope, joules in zones)
     record = by_protocol()
-    rounds = tuple(turn.model_copy(update={"readings": readings, **watched}) for turn in record.rounds)
+    rounds = tuple(replace(turn, readings=readings, **watched) for turn in record.rounds)
     return record.model_copy(update={"rounds": rounds})
 
 
@@ -125,7 +126,7 @@ def test_a_model_of_the_process_stands_in_with_its_share_inside() -> None:
     """CPU time of the process is credited already: no CPU share is applied twice."""
     reading = {"grade": "modelled", "scope": "process share", "source": "CPU time x 4 W"}
     record = by_protocol(reading=reading)
-    rounds = tuple(turn.model_copy(update=SHARE_OF_90_PERCENT) for turn in record.rounds)
+    rounds = tuple(replace(turn, **SHARE_OF_90_PERCENT) for turn in record.rounds)
     energy = protocol_energy(record.model_copy(update={"rounds": rounds}))
     assert isinstance(energy, ProtocolEnergy)
     assert energy.kwh == pytest.approx(1.58e-5)
@@ -136,7 +137,7 @@ def test_one_lost_counter_of_the_sum_makes_it_unavailable() -> None:
     """A socket that could not be read is no zero."""
     record = on_a_server()
     lost = a_reading(None, zone="package-1")
-    rounds = tuple(turn.model_copy(update={"readings": (turn.readings[0], lost)}) for turn in record.rounds)
+    rounds = tuple(replace(turn, readings=(turn.readings[0], lost)) for turn in record.rounds)
     energy = protocol_energy(record.model_copy(update={"rounds": rounds}))
     assert energy == Unavailable("package-1: permission was denied")
 

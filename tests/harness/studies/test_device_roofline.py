@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,9 +29,7 @@ PEAKS = {
 
 def measured(dtype: str = "float16", scenario: str = "single-stream", device: str = "cuda") -> Record:
     """Return a record of 100 requests of 50 tokens in half a second, of 2,500 squares each."""
-    with_squares = tuple(
-        item.model_copy(update={"token_squares": 3_000 * item.requests}) for item in rounds(ROUNDS_MS)
-    )
+    with_squares = tuple(replace(item, token_squares=3_000 * item.requests) for item in rounds(ROUNDS_MS))
     work = {"per_token": 2_000_000, "per_pair": 100, "weights": 1_000_000, "hidden": 8, "ffn": 32}
     placed = PlacementFacts(cpus=(0,), threads_requested=1, effective={"work": work, "dtype": dtype})
     record = a_record()

@@ -4,6 +4,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ def measured(
 ) -> Record:
     """Return a record of 100 requests of 50 tokens in half a second, on one CPU."""
     with_squares = tuple(
-        item.model_copy(update={"token_squares": None if squares is None else squares * item.requests})
+        replace(item, token_squares=None if squares is None else squares * item.requests)
         for item in rounds(ROUNDS_MS)
     )
     effective_facts = {

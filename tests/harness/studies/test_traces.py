@@ -15,7 +15,7 @@ COMMITTED = Path(__file__).parents[3] / "results" / "traces"
 def test_a_trace_holds_the_windows_of_all_cells_in_order(tmp_path: Path) -> None:
     """Its file holds the same trace."""
     first = a_record("onnx", (100, 110, 120), configuration={"null_test": "onnx", "condition": "quiet"})
-    asked = tuple(turn.model_copy(update={"asked_ns": (1_234_567, 500_000)}) for turn in first.rounds)
+    asked = tuple(replace(turn, asked_ns=(1_234_567, 500_000)) for turn in first.rounds)
     first = first.model_copy(update={"rounds": asked})
     second = first.model_copy(update={"rounds": rounds((101, 108, 121)), "cell": first.cell})
     result = trace_of([first, second, first])

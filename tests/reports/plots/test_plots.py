@@ -2,6 +2,7 @@ import csv
 import io
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_energy_is_stacked_by_zone_in_every_round() -> None:
     """Rounds of 100 requests: 2 J of package and 0.5 J of DRAM are 20 and 5 mJ per request."""
     record = a_record()
     readings = (a_reading(2_000_000), a_reading(500_000, zone="dram-0", scope="dram"))
-    rounds = tuple(turn.model_copy(update={"readings": readings}) for turn in record.rounds)
+    rounds = tuple(replace(turn, readings=readings) for turn in record.rounds)
     plot = plots_by_name([record.model_copy(update={"rounds": rounds})])["energy-boolq-single-stream-r1"]
     assert len(plot.rows) == 14
     assert plot.rows[:2] == (

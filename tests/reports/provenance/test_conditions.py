@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 from records import a_reading, a_record, three_variants
 
@@ -22,7 +23,7 @@ def idled(watts: float, after: float | None = None) -> IdleEnergy:
 def with_spans(record: Record) -> Record:
     """Return the record with readings that span their windows."""
     turns = tuple(
-        turn.model_copy(update={"readings": (a_reading(turn.readings[0].microjoules, span_ns=turn.wall_ns),)})
+        replace(turn, readings=(a_reading(turn.readings[0].microjoules, span_ns=turn.wall_ns),))
         for turn in record.rounds
     )
     return record.model_copy(update={"rounds": turns})
@@ -89,7 +90,7 @@ def test_idle_power_and_conditions_have_a_line_each() -> None:
     )
     record = a_record(idle=idled(20.0, 21.0), conditions=conditions)
     shares = {"watched_ns": S, "foreign_cpu_ns": S // 50, "steal_ns": 0}  # 20 ms of 2 CPUs are 1 %
-    turns = tuple(turn.model_copy(update=shares) for turn in record.rounds)
+    turns = tuple(replace(turn, **shares) for turn in record.rounds)
     lines = {
         line.label: line.text
         for line in condition_lines(figures_of_group([record.model_copy(update={"rounds": turns})]))

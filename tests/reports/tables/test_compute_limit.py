@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from records import a_record
@@ -25,7 +26,7 @@ LIMIT = ComputeLimit(
 def measured(limit: ComputeLimit | None, variant: str = "pytorch-fixed", work: bool = True) -> Record:
     """Return a record of 50 tokens per request in 5 ms: 20 G/s, 5 % of 400."""
     record = a_record(variant)
-    rounds = tuple(turn.model_copy(update={"token_squares": 0}) for turn in record.rounds)
+    rounds = tuple(replace(turn, token_squares=0) for turn in record.rounds)
     placement = PlacementFacts(cpus=(0, 1), threads_requested=2, effective={"work": WORK} if work else {})
     return record.model_copy(update={"rounds": rounds, "limit": limit, "placement": placement})
 

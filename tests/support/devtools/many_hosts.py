@@ -46,7 +46,7 @@ def _records(templates: list[Record], count: int, number: int, generator: random
         template = templates[index % len(templates)]
         cell = replace(_cell(template), max_length=SHORTEST + index // len(templates))
         rounds = tuple(
-            visit.model_copy(update={"wall_ns": round(visit.wall_ns * generator.gauss(1, 0.01))})
+            replace(visit, wall_ns=round(visit.wall_ns * generator.gauss(1, 0.01)))
             for visit in template.rounds
         )
         yield template.model_copy(update={"cell": cell.facts(), "host": host, "rounds": rounds})

@@ -56,12 +56,6 @@ def known_ratio_variance(record: Record) -> KnownVariance | None:
     return host.ratio if host else None
 
 
-def known_typical_variance(record: Record) -> KnownVariance | None:
-    """Return the known variance of the typical request's ratio between launches on the host of a record."""
-    host = known_host(record)
-    return host.typical if host else None
-
-
 def known_time_variance(record: Record) -> KnownVariance | None:
     """Return the known variance of a time between launches on the host of a record."""
     host = known_host(record)

@@ -16,9 +16,10 @@ step:
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,9 @@ EXACTLY = 1e9
 
 _SMALLEST = 1e-30
 """A sum of squares below this is rounding: all rounds are equal."""
+
+_BLOCK = 2048
+"""Series that are computed on at once: their numbers stay in the processor's cache."""
 
 _UNEXPLAINED = 0.99
 """Launches that differ more than the known variance explains, at this quantile of F, count alone."""
@@ -84,9 +88,7 @@ class Location:
     @property
     def covers(self) -> str:
         """What the variance covers, for the name of a method."""
-        if self.within_one_process:
-            return "rounds, within one process"
-        return "rounds and launches" if self.launches > 1 else "rounds, and what launches differ by here"
+        return _covers(bool(self.between), self.launches)
 
     @property
     def variance(self) -> float:
@@ -116,6 +118,89 @@ class Location:
         return float(2 * stdtr(self.freedom, -distance / math.sqrt(self.variance)))
 
 
+@dataclass(frozen=True, eq=False)
+class Locations:
+    """Locations of many series in columns, so that thousands of them are computed at once.
+
+    `within` and `freedom` are what is known of the rounds: the variance of the value, and its degrees of
+    freedom. The other columns are fields of `Location`.
+    """
+
+    values: Sequence[float]
+    within: Sequence[float]
+    freedom: Sequence[float]
+    between: Sequence[tuple[Part, ...]]
+    counts: Sequence[int]
+    launches: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, at: int) -> Location:
+        """Return one location."""
+        rounds = Part(self.within[at], self.freedom[at])
+        return Location(self.values[at], rounds, self.between[at], self.counts[at], self.launches[at])
+
+    def __iter__(self) -> Iterator[Location]:
+        return map(self.__getitem__, range(len(self)))
+
+    @cached_property
+    def variances(self) -> list[float]:
+        """`Location.variance` of each."""
+        return [
+            within + sum([part.variance for part in between])
+            for within, between in zip(self.within, self.between, strict=True)
+        ]
+
+    @cached_property
+    def freedoms(self) -> list[float]:
+        """`Location.freedom` of each."""
+        uncertain = [
+            sum([within**2 / freedom, *[part.variance**2 / part.freedom for part in between]])
+            for within, freedom, between in zip(self.within, self.freedom, self.between, strict=True)
+        ]
+        return [
+            variance**2 / each if each else EXACTLY
+            for variance, each in zip(self.variances, uncertain, strict=True)
+        ]
+
+    def covers(self, at: int) -> str:
+        """Return `Location.covers` of one."""
+        return _covers(bool(self.between[at]), self.launches[at])
+
+    def half_widths(self, confidence: float) -> list[float]:
+        """Return `Location.half_width` of each."""
+        from scipy.special import stdtrit
+
+        quantiles = stdtrit(self.freedoms, (1 + confidence) / 2).tolist()
+        return [
+            math.sqrt(variance) * quantile
+            for variance, quantile in zip(self.variances, quantiles, strict=True)
+        ]
+
+    def p_values(self, expected: float = 0.0) -> list[float]:
+        """Return `Location.p` of each."""
+        from scipy.special import stdtr
+
+        distances = [abs(value - expected) for value in self.values]
+        ends = [
+            -distance / math.sqrt(variance or 1.0)
+            for distance, variance in zip(distances, self.variances, strict=True)
+        ]
+        shares = (2 * stdtr(self.freedoms, ends)).tolist()
+        return [
+            share if variance else float(not distance)
+            for share, variance, distance in zip(shares, self.variances, distances, strict=True)
+        ]
+
+
+def _covers(is_between_known: bool, launches: int) -> str:
+    """Return what a variance covers, for the name of a method."""
+    if not is_between_known:
+        return "rounds, within one process"
+    return "rounds and launches" if launches > 1 else "rounds, and what launches differ by here"
+
+
 def difference(after: Location, before: Location, *further: Part) -> Location:
     """Return the difference of two independent locations; `further` parts add to its variance."""
     rounds = Location(0.0, before.rounds, (after.rounds,), 0, 1)
@@ -143,46 +228,45 @@ def location(
     return locations([(values, launches, known)], trim=trim)[0]
 
 
-def locations(series: Sequence[Series], *, trim: float = TRIM) -> list[Location]:
+def locations(series: Sequence[Series], *, trim: float = TRIM) -> Locations:
     """Return the location of each series, in their order; series of equal shape are computed together."""
-    shapes: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+    shapes: dict[tuple[int, ...], list[int]] = {}
     for at, (_, launches, _) in enumerate(series):
-        shapes.setdefault(_rows_by_launch(tuple(launches)), []).append(at)
-    by_place: dict[int, Location] = {}
-    for rows, places in shapes.items():
-        values = np.array([series[at][0] for at in places], dtype=np.float64)
-        known = [series[at][2] for at in places]
-        by_place |= zip(
-            places, _of_shape([np.ascontiguousarray(values[:, of]) for of in rows], known, trim), strict=True
-        )
-    return [by_place[at] for at in range(len(series))]
+        shapes.setdefault(tuple(launches), []).append(at)
+    columns: list[list[Any]] = [[None] * len(series) for _ in fields(Locations)]
+    for shape, every in shapes.items():
+        rows = _rows_by_launch(shape)
+        for places in (every[start : start + _BLOCK] for start in range(0, len(every), _BLOCK)):
+            block = np.array([series[at][0] for at in places], dtype=np.float64)
+            of_block = _of_shape(block, rows, [series[at][2] for at in places], trim)
+            for column, values in zip(columns, of_block, strict=True):
+                for at, value in zip(places, values, strict=True):
+                    column[at] = value
+    return Locations(*columns)
 
 
-@lru_cache(maxsize=64)
-def _rows_by_launch(launches: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-    return tuple(
-        tuple(at for at, launch in enumerate(launches) if launch == each) for each in dict.fromkeys(launches)
-    )
+def _rows_by_launch(launches: tuple[int, ...]) -> list[list[int]]:
+    """Return the places of the rounds of each launch."""
+    return [[at for at, launch in enumerate(launches) if launch == each] for each in dict.fromkeys(launches)]
 
 
-def _of_shape(parts: Sequence[Floats], known: Sequence[KnownVariance | None], trim: float) -> list[Location]:
-    """Return the locations of series whose launches have the same lengths; each part is [series, rounds]."""
+def _of_shape(
+    values: Floats, rows: Sequence[Sequence[int]], known: Sequence[KnownVariance | None], trim: float
+) -> tuple[Sequence[Any], ...]:
+    """Return the columns of `Locations` for series, [series, rounds], whose launches have the same rounds."""
+    parts = [np.ascontiguousarray(values[:, of]) for of in rows]
     influences = [_influences(part, trim) for part in parts]
     means = np.stack([mean for mean, _ in influences], axis=1)
     variance, freedom = _variance_of_rounds([deviations for _, deviations in influences], trim)
-    count, rounds = len(parts), sum(part.shape[1] for part in parts)
-    return [
-        Location(
-            float(of_launches.mean()),
-            Part(within / count, free),
-            _between(of_launches, within, known_variance),
-            rounds,
-            count,
-        )
-        for of_launches, within, free, known_variance in zip(
-            means, variance.tolist(), freedom.tolist(), known, strict=True
-        )
-    ]
+    count, rounds, size = len(parts), sum(part.shape[1] for part in parts), len(known)
+    return (
+        means.mean(axis=1).tolist(),
+        (variance / count).tolist(),
+        freedom.tolist(),
+        _between(means, variance.tolist(), known),
+        [rounds] * size,
+        [count] * size,
+    )
 
 
 def _influences(part: Floats, trim: float) -> tuple[Floats, Floats]:
@@ -260,19 +344,31 @@ def _mean_variance(count: int) -> Floats:
     return variance
 
 
-def _between(means: Floats, within: float, known: KnownVariance | None) -> tuple[Part, ...]:
-    """Return what launches add to the variance of the mean of `means`; nothing for one unknown launch."""
+def _between(
+    means: Floats, within: Sequence[float], known: Sequence[KnownVariance | None]
+) -> list[tuple[Part, ...]]:
+    """Return what launches add to the variance of each row's mean; nothing for one unknown launch.
+
+    `means` is [series, launches], `within` the variance of one launch's mean by its rounds.
+    """
+    if means.shape[1] == 1:
+        return [(each,) if each else () for each in known]
+    seen = means.var(axis=1, ddof=1).tolist()
+    return [(_pooled(*each, means.shape[1]),) for each in zip(seen, within, known, strict=True)]
+
+
+def _pooled(seen: float, within: float, known: KnownVariance | None, count: int) -> Part:
+    """Return the variance of the mean of `count` launches, whose means have the variance `seen`."""
+    own = max(seen - within, 0.0)
+    if known is None or seen > (known.variance + within) * _most_explained(count - 1, known.freedom):
+        return Part(own / count, count - 1)
+    pooled = known.freedom + count - 1
+    return Part((known.freedom * known.variance + (count - 1) * own) / pooled / count, pooled)
+
+
+@lru_cache(maxsize=64)
+def _most_explained(launches: int, known: float) -> float:
+    """Return the quantile of F beyond which launches are not explained, given both degrees of freedom."""
     from scipy.special import fdtri
 
-    count = len(means)
-    if count == 1:
-        return (Part(known.variance, known.freedom),) if known else ()
-    seen = float(means.var(ddof=1))
-    own = max(seen - within, 0.0)
-    if known is None:
-        return (Part(own / count, count - 1),)
-    explained = (known.variance + within) * float(fdtri(count - 1, known.freedom, _UNEXPLAINED))
-    if seen > explained:
-        return (Part(own / count, count - 1),)
-    pooled = known.freedom + count - 1
-    return (Part((known.freedom * known.variance + (count - 1) * own) / pooled / count, pooled),)
+    return float(fdtri(launches, known, _UNEXPLAINED))

@@ -1,5 +1,6 @@
 """Warnings about the machine, each caused by one change to a sound record; and next steps that apply."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ S = 1_000_000_000
 def watched(record: Record, **shares: float) -> Record:
     """Return the record with rounds that were observed for 1 s on its 2 CPUs: a share of 0.1 is 0.2 s."""
     times = {name: round(2 * share * S) for name, share in shares.items()}
-    rounds = tuple(item.model_copy(update={"watched_ns": S, **times}) for item in record.rounds)
+    rounds = tuple(replace(item, watched_ns=S, **times) for item in record.rounds)
     return record.model_copy(update={"rounds": rounds})
 
 
@@ -141,7 +142,7 @@ def test_foreign_load_is_named_with_its_share_and_its_process() -> None:
 def test_one_disturbed_round_is_not_foreign_load() -> None:
     """The median of seven rounds is that of the quiet ones."""
     record = watched(a_record(), foreign_cpu_ns=0.0)
-    first = record.rounds[0].model_copy(update={"foreign_cpu_ns": S})
+    first = replace(record.rounds[0], foreign_cpu_ns=S)
     assert warnings_of(record.model_copy(update={"rounds": (first, *record.rounds[1:])})) == ()
 
 
@@ -163,7 +164,7 @@ def exchanged(*trips: tuple[int, float]) -> Record:
     """Return a record with these round trips (ns) between its CPUs before rounds of these lengths (ms)."""
     record = a_record(wall_ms=tuple(wall_ms for _, wall_ms in trips))
     pairs = zip(record.rounds, trips, strict=True)
-    rounds = [item.model_copy(update={"exchange_ns": trip_ns}) for item, (trip_ns, _) in pairs]
+    rounds = [replace(item, exchange_ns=trip_ns) for item, (trip_ns, _) in pairs]
     return record.model_copy(update={"rounds": tuple(rounds)})
 
 

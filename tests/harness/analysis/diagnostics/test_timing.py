@@ -1,5 +1,6 @@
 """Warnings about warm-up, offered load and answers that change."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -102,7 +103,7 @@ def test_an_slo_that_no_rate_keeps_is_a_warning() -> None:
 @pytest.mark.parametrize(("late_ns", "is_reported"), [(100_000, False), (600_000, True), (None, False)])
 def test_late_wake_ups_of_the_harness_are_a_warning(late_ns: int | None, *, is_reported: bool) -> None:
     """5 % of a median latency of 10 ms are 0.5 ms."""
-    late = tuple(item.model_copy(update={"late_ns": late_ns}) for item in rounds([500.0] * 7))
+    late = tuple(replace(item, late_ns=late_ns) for item in rounds([500.0] * 7))
     record = a_record(rounds=late, latency={"p50": a_percentile(10.0)}, load=a_load())
     assert ("late-wake-up" in codes(record)) is is_reported
 
@@ -111,7 +112,7 @@ def test_late_wake_ups_of_the_harness_are_a_warning(late_ns: int | None, *, is_r
 def test_a_client_that_is_always_busy_is_a_warning(client_ms: int | None, *, is_reported: bool) -> None:
     """80 % of windows of 500 ms are 400 ms; the null server is there to show the client."""
     traffic = client_ms and Traffic(sent_bytes=1, received_bytes=1, client_cpu_ns=client_ms * 1_000_000)
-    busy = tuple(item.model_copy(update={"traffic": traffic or None}) for item in rounds([500.0] * 7))
+    busy = tuple(replace(item, traffic=traffic or None) for item in rounds([500.0] * 7))
     assert ("client-limit" in codes(a_record("mine", rounds=busy))) is is_reported
     assert "client-limit" not in codes(a_record("null", rounds=busy))
 

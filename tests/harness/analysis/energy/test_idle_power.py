@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -42,8 +43,7 @@ def with_idle(before: float, after: float | None, **changes: Any) -> Record:
     )
     rounds = a_record(wall_ms=(500,) * 7)
     spans = tuple(
-        item.model_copy(update={"readings": (a_reading(10_000_000, span_ns=500_000_000),)})
-        for item in rounds.rounds
+        replace(item, readings=(a_reading(10_000_000, span_ns=500_000_000),)) for item in rounds.rounds
     )
     return rounds.model_copy(update={"rounds": spans, "idle": idle})
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -214,7 +215,7 @@ def test_energy_below_the_resolution_is_at_least_0() -> None:
 def test_zones_are_summed_before_they_are_divided_by_requests() -> None:
     """6 J of package and 2 J of DRAM over 100 requests are 80,000 uJ of package+dram each."""
     zones = (a_reading(6 * 10**6), a_reading(2 * 10**6, zone="dram-0", scope="dram"))
-    made = [item.model_copy(update={"readings": zones}) for item in rounds([500] * 3)]
+    made = [replace(item, readings=zones) for item in rounds([500] * 3)]
     estimate = estimates.energy_per_request(made)
     assert isinstance(estimate, EnergyEstimate)
     assert estimate.microjoules.value == pytest.approx(80_000)
@@ -238,13 +239,13 @@ def test_rounds_of_different_grades_have_no_energy_in_common() -> None:
 def test_a_window_with_readings_of_two_grades_is_unavailable() -> None:
     """One window may not be half measured and half modelled."""
     mixed = (a_reading(10), a_reading(10, grade="modelled", zone="dram-0"))
-    made = [item.model_copy(update={"readings": mixed}) for item in rounds([500] * 3)]
+    made = [replace(item, readings=mixed) for item in rounds([500] * 3)]
     assert estimates.energy_per_request(made) == Unavailable("readings of different grades are never summed")
 
 
 def test_no_meter_is_no_energy() -> None:
     """A record without readings has unavailable energy, not zero."""
-    made = [item.model_copy(update={"readings": ()}) for item in rounds([500] * 3)]
+    made = [replace(item, readings=()) for item in rounds([500] * 3)]
     assert estimates.energy_per_request(made) == Unavailable("no meter was read")
 
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -152,7 +153,7 @@ def test_a_failed_record_is_refused() -> None:
 def test_rounds_of_different_slices_are_not_paired() -> None:
     """A round is paired with the other's visit to the same slice, or not at all."""
     system = a_record("fast")
-    moved = tuple(item.model_copy(update={"slice": 9}) for item in system.rounds)
+    moved = tuple(replace(item, slice=9) for item in system.rounds)
     ratio = ratios.speedup(system.model_copy(update={"rounds": moved}), a_record())
     assert ratio == NotComparable("the slice of round 0 differs: 9 and 0", "slice")
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from records import a_record
@@ -128,7 +130,7 @@ def test_without_a_typical_ratio_or_precise_totals_the_verdict_is_too_noisy() ->
 def _asked(record: Record, milliseconds: float) -> Record:
     """Return the record with 20 requests a round, each of so many milliseconds."""
     asked_ns = (round(milliseconds * 1e6),) * 20
-    turns = tuple(turn.model_copy(update={"asked_ns": asked_ns}) for turn in record.rounds)
+    turns = tuple(replace(turn, asked_ns=asked_ns) for turn in record.rounds)
     cell = record.cell.model_copy(update={"threads": 1})
     return record.model_copy(update={"rounds": turns, "cell": cell})
 

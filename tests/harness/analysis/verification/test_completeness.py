@@ -1,6 +1,7 @@
 """Checks of a whole run: turns that the seed gives, slices and launches in turn, and what records share."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ def cell(name: str, turns: Sequence[dict[str, int]], planned: int) -> Record:
         status="complete" if complete else "partial",
         cell={"id": name, "group": "g"},
     )
-    windows = [item.model_copy(update=turn) for item, turn in zip(record.rounds, turns, strict=True)]
+    windows = [replace(item, **turn) for item, turn in zip(record.rounds, turns, strict=True)]
     return record.model_copy(update={"rounds": tuple(windows), "rounds_planned": planned})
 
 
@@ -54,7 +55,7 @@ def changed(
 ) -> list[Record]:
     """Return the records with the rounds of one of them changed."""
     record = records[number]
-    windows = tuple(item.model_copy(update=change(item)) for item in record.rounds)
+    windows = tuple(replace(item, **change(item)) for item in record.rounds)
     return [*records[:number], record.model_copy(update={"rounds": windows}), *records[number + 1 :]]
 
 

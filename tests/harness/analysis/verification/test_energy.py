@@ -39,7 +39,7 @@ def measured(reading: Reading, energy: EnergyFacts = MODEL, **changes: Any) -> R
     """Return a record of one window of one second, with 800 ms of CPU time."""
     record = a_record(wall_ms=[1000.0], energy=energy, **changes)
     (window,) = record.rounds
-    window = window.model_copy(update={"cpu_ns": 800_000_000, "readings": (reading,)})
+    window = replace(window, cpu_ns=800_000_000, readings=(reading,))
     return record.model_copy(update={"rounds": (window,)})
 
 

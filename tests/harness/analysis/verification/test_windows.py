@@ -1,5 +1,6 @@
 """Checks of windows: their length by calls and gaps, on busy machines too, and rates of scenario `server`."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def measured(wall_ns: int, scenario: str = "single-stream", passes: int = 1, **c
     fields = {name: changes.pop(name) for name in ("offered_ns", "foreign_cpu_ns") if name in changes}
     record = a_record(wall_ms=[1.0], requests=3 * passes, cell={"scenario": scenario}, **changes)
     update = {"wall_ns": wall_ns, "passes": passes, "readings": (), **fields}
-    window = record.rounds[0].model_copy(update=update)
+    window = replace(record.rounds[0], **update)
     return record.model_copy(update={"rounds": (window,)})
 
 
@@ -84,7 +85,7 @@ def test_without_gaps_the_tolerance_has_what_others_took() -> None:
 def test_lengths_are_possible(change: dict[str, int], problem: str) -> None:
     """150 tokens in three sequences have squares of 7,500 at least."""
     record = measured(645)
-    window = record.rounds[0].model_copy(update=change)
+    window = replace(record.rounds[0], **change)
     lines = check(record.model_copy(update={"rounds": (window,)}), samples(CALLS, [0, 30, 15])).wrong
     assert any(problem in line for line in lines)
 

@@ -9,7 +9,6 @@ from harness.analysis.statistics.variance.known_hosts import (
     known_on,
     known_ratio_variance,
     known_time_variance,
-    known_typical_variance,
 )
 from harness.records.record import Record
 
@@ -27,7 +26,6 @@ def test_a_processor_of_the_null_tests_is_known_in_a_virtual_machine_only() -> N
     known = _on(processor)
     assert known_host(known) == known_on(processor, known.cell.threads)
     assert known_ratio_variance(known) is not None
-    assert known_typical_variance(known) is not None
     assert known_time_variance(known) is not None
     assert known_host(_on(processor, "none")) is None
     assert known_host(_on("Another Processor")) is None

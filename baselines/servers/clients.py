@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from baselines.servers.connection import ServerConnection, Traffic
+from baselines.servers.transport import Traffic, Transport
 
 T = TypeVar("T")
 
-Work = Callable[[ServerConnection], T]
+Work = Callable[[Transport], T]
 """What is done with a connection."""
 
 Done = Callable[[T | Exception], None]
@@ -24,7 +24,7 @@ Done = Callable[[T | Exception], None]
 class Clients(Generic[T]):
     """Threads that share a queue of work; they are started with the first that is submitted."""
 
-    def __init__(self, connections: Sequence[ServerConnection]) -> None:
+    def __init__(self, connections: Sequence[Transport]) -> None:
         self._connections = tuple(connections)
         self._queue: SimpleQueue[tuple[Work[T], Done[T]] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -32,7 +32,7 @@ class Clients(Generic[T]):
         self._failure: Exception | None = None
 
     @property
-    def first(self) -> ServerConnection:
+    def first(self) -> Transport:
         """The connection for work that is done in the caller's thread."""
         return self._connections[0]
 
@@ -93,14 +93,14 @@ class Clients(Generic[T]):
             self._threads.append(thread)
             thread.start()
 
-    def _serve(self, connection: ServerConnection) -> None:
+    def _serve(self, connection: Transport) -> None:
         while (item := self._queue.get()) is not None:
             work, done = item
             result = self._result(work, connection)
             with self._reporting:
                 done(result)
 
-    def _result(self, work: Work[T], connection: ServerConnection) -> T | Exception:
+    def _result(self, work: Work[T], connection: Transport) -> T | Exception:
         if self._failure is not None:
             return self._failure
         try:

@@ -15,21 +15,13 @@ import select
 import socket
 import ssl
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlsplit
 
+from baselines.servers.transport import ANSWER_BYTES, IDLE_S, Traffic, quoted
 from harness.common.errors import MeasurementError
-
-ANSWER_BYTES = 2**24
-"""The longest body that is read."""
-
-IDLE_S = 1.0
-"""After so long without a request, a connection is opened anew before the clock starts.
-
-Servers close idle connections after some seconds, those that were stopped as soon as they run again. A
-request that crosses with the end of its connection is lost.
-"""
+from harness.systems.server import is_encrypted
 
 _HEAD_BYTES = 2**18
 """Beside the body, status line and headers, of `100 Continue` too."""
@@ -53,7 +45,7 @@ class Address:
     def of(cls, url: str, token: str = "") -> "Address":
         """Cut an URL, which has been checked when it was named, into parts."""
         parts = urlsplit(url)
-        secure = parts.scheme == "https"
+        secure = is_encrypted(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(secure, parts.hostname or "", parts.port or (443 if secure else 80), path, token)
 
@@ -66,20 +58,6 @@ class Address:
         if self.token:
             lines.append(f"Authorization: Bearer {self.token}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-
-@dataclass(slots=True)
-class Traffic:
-    """What a connection has sent and received; `first_byte_ns` of each exchange, from the first byte sent.
-
-    `opened` counts connections, `resent` requests that were sent again on a new one.
-    """
-
-    sent_bytes: int = 0
-    received_bytes: int = 0
-    first_byte_ns: list[int] = field(default_factory=list)
-    opened: int = 0
-    resent: int = 0
 
 
 class ServerConnection:
@@ -237,16 +215,12 @@ class ServerConnection:
         remedy = None
         if status in (401, 403):
             remedy = "BENCH_SYSTEM_TOKEN in the environment holds the token that is sent to it."
-        quoted = self.quote(content)
-        return self.failure(f"it answered {status}{f': {quoted}' if quoted else ''}", remedy)
+        said = self.quote(content)
+        return self.failure(f"it answered {status}{f': {said}' if said else ''}", remedy)
 
     def quote(self, content: bytes) -> str:
         """Return the beginning of an answer for a message, without the token."""
-        text = content[: 4 * _QUOTED].decode("utf-8", "replace")
-        if self._address.token:
-            text = text.replace(self._address.token, "***")
-        text = " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
-        return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."
+        return quoted(content, self._address.token, _QUOTED)
 
     def _late(self, what: str) -> MeasurementError:
         return self.failure(f"{what} within {self._timeout_s:g} s")

@@ -1,6 +1,6 @@
 """What a server is: its name, version and model from its metadata, and the protocol that it answers in.
 
-GET /v2, /v2/models/NAME      Open Inference Protocol
+GET /v2, /v2/models/NAME      Open Inference Protocol; over gRPC: ServerMetadata, ModelMetadata
 GET /info                     text-embeddings-inference
 GET /models, /v1/models       Infinity, vLLM and what is like it
 """
@@ -10,9 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from baselines.servers.connection import ServerConnection
+from baselines.servers.grpc_connection import GrpcConnection
 from baselines.servers.protocols import oip
 from baselines.servers.protocols.base import InvalidAnswer, ServerProtocol, field_of
-from baselines.servers.protocols.others import InfinityProtocol, OpenAiProtocol, TeiProtocol
+from baselines.servers.protocols.oip_grpc import INFER, ModelAddress, grpc_facts
+from baselines.servers.protocols.others import (
+    InfinityProtocol,
+    OpenAiProtocol,
+    ScoreProtocol,
+    TeiProtocol,
+)
 from baselines.servers.protocols.template import template_protocol
 from harness.common.inputs.files import InvalidText
 from harness.common.inputs.json_text import parse_json
@@ -37,8 +44,12 @@ class ServerFacts:
     model: str = ""
 
 
-def find_facts(definition: ServerDefinition, path: str, connection: ServerConnection) -> ServerFacts:
+def find_facts(
+    definition: ServerDefinition, path: str, connection: ServerConnection | GrpcConnection
+) -> ServerFacts:
     """Ask a server what it is; MeasurementError where its protocol is not the one named, or not known."""
+    if isinstance(connection, GrpcConnection):
+        return _oip_grpc(definition, path, connection)
 
     def get(place: str) -> JsonValue:
         return _metadata(connection, place)
@@ -79,8 +90,7 @@ def _oip(definition: ServerDefinition, path: str, get: Get) -> ServerFacts | Non
     if metadata is None:
         raise InvalidAnswer(f"it has no model {model[:_SHOWN]}")
     protocol = oip.protocol_of(metadata)
-    if protocol.pairs and definition.separator:
-        raise InvalidAnswer("the model takes pairs, and --system-separator joins them")
+    _check_separator(definition, protocol)
     return ServerFacts(
         f"{prefix}/v2/models/{model}/infer",
         protocol,
@@ -88,6 +98,21 @@ def _oip(definition: ServerDefinition, path: str, get: Get) -> ServerFacts | Non
         _text(server, "version"),
         model,
     )
+
+
+def _oip_grpc(definition: ServerDefinition, path: str, connection: GrpcConnection) -> ServerFacts:
+    model = ModelAddress.of(path)
+    try:
+        found = grpc_facts(connection, model)
+        _check_separator(definition, found.protocol.tensors)
+    except InvalidAnswer as problem:
+        raise connection.failure(f"its metadata do not fit: {problem}") from None
+    return ServerFacts(INFER, found.protocol, found.server, found.version, model.name)
+
+
+def _check_separator(definition: ServerDefinition, protocol: oip.OpenInferenceProtocol) -> None:
+    if protocol.pairs and definition.separator:
+        raise InvalidAnswer("the model takes pairs, and --system-separator joins them")
 
 
 def _tei(definition: ServerDefinition, path: str, get: Get) -> ServerFacts | None:
@@ -115,14 +140,13 @@ def _openai(definition: ServerDefinition, path: str, get: Get) -> ServerFacts | 
     del definition
     prefix, _, last = path.rpartition("/")
     prefix = prefix.removesuffix("/v1")
-    if last == "score":
-        raise InvalidAnswer("/score returns one number, which is no label: name /classify")
     model = _first_model(get(f"{prefix}/v1/models"))
     if model is None:
         return None
     owner, version = _text(model, "owned_by"), get(f"{prefix}/version") or {}
     route, name = path if last else f"{prefix}/classify", _text(model, "id")
-    return ServerFacts(route, OpenAiProtocol(name), owner, _text(version, "version"), name)
+    protocol = ScoreProtocol(name) if last == "score" else OpenAiProtocol(name)
+    return ServerFacts(route, protocol, owner, _text(version, "version"), name)
 
 
 def _template(definition: ServerDefinition, path: str, get: Get) -> ServerFacts | None:

@@ -7,25 +7,26 @@ The clock includes writing the body, the way there and back, the server, and rea
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
 from baselines.servers.clients import Clients
-from baselines.servers.connection import ServerConnection
 from baselines.servers.detection import ServerFacts
 from baselines.servers.labels import LabelColumns, UnknownLabel
 from baselines.servers.process import ServerProcess
 from baselines.servers.protocols.base import InvalidAnswer
+from baselines.servers.transport import Transport
 from harness.common.errors import MeasurementError, UnsupportedError
 from harness.common.inputs.files import InvalidText
-from harness.common.inputs.json_text import parse_json
 from harness.systems.interface import EncodedSequence, OnAnswer, Predictions, Request, offsets_of
-from harness.systems.server import ServerDefinition
+from harness.systems.server import ServerDefinition, is_encrypted
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example, TextInput
 
@@ -41,7 +42,7 @@ class TextRequest(Request):
 
 
 class ServedSystem:
-    """A server that answers over HTTP, with `batch` requests in one exchange where its protocol allows it.
+    """A server that answers over a network, with `batch` requests in one exchange where it allows that.
 
     `process` is the server's, if the harness has started it.
     """
@@ -50,7 +51,7 @@ class ServedSystem:
         self,
         definition: ServerDefinition,
         facts: ServerFacts,
-        connections: Sequence[ServerConnection],
+        connections: Sequence[Transport],
         task: Task,
         *,
         batch: int = 1,
@@ -65,7 +66,7 @@ class ServedSystem:
         self._cpu_end_ns = 0
         self._affinity = os.sched_getaffinity(0)
         if definition.client_cpus:  # threads that are started from here on inherit it
-            os.sched_setaffinity(0, definition.client_cpus)
+            _run_on(definition.client_cpus)
 
     def encode(self, examples: Sequence[Example]) -> list[TextRequest]:
         """Return the texts of each example as the server takes them."""
@@ -120,7 +121,7 @@ class ServedSystem:
             **{name: value or "unavailable, because it does not say" for name, value in identity.items()},
             "protocol": facts.protocol.name,
             "connections": definition.connections,
-            "tls": definition.url.startswith("https:"),
+            "tls": is_encrypted(definition.url),
             "started_by": "bench" if self._process else "others",
             **({"separator": definition.separator} if definition.separator else {}),
             **({"client_cpus": list(definition.client_cpus)} if definition.client_cpus else {}),
@@ -132,7 +133,8 @@ class ServedSystem:
         self._clients.close()
         if self._process:
             self._process.end()
-        os.sched_setaffinity(0, self._affinity)
+        if self._definition.client_cpus:
+            _run_on(self._affinity)
 
     def _request(self, example: Example) -> TextRequest:
         inputs = tuple(map(self._taken, example.inputs))
@@ -155,18 +157,18 @@ class ServedSystem:
             )
         return text
 
-    def _exchange(self, group: Sequence[Request], connection: ServerConnection) -> Columns:
+    def _exchange(self, group: Sequence[Request], connection: Transport) -> Columns:
         """Answer some requests: in one exchange, or in one for each input."""
         texts = [text for request in group if isinstance(request, TextRequest) for text in request.inputs]
         if self._facts.protocol.batches:
             return self._answers(texts, connection)
         return [column for text in texts for column in self._answers([text], connection)]
 
-    def _answers(self, texts: Sequence[TextInput], connection: ServerConnection) -> Columns:
+    def _answers(self, texts: Sequence[TextInput], connection: Transport) -> Columns:
         protocol = self._facts.protocol
         content = connection.exchange("POST", self._facts.path, protocol.body(texts))
         try:
-            labels = protocol.labels(parse_json(content), len(texts))
+            labels = protocol.labels(protocol.parse(content), len(texts))
             return [self._columns.column(label) for label in labels]
         except UnknownLabel as problem:
             raise connection.failure(str(problem), problem.remedy) from None
@@ -185,3 +187,10 @@ class ServedSystem:
         logits = np.zeros((len(columns), self._labels), dtype=np.float32)
         logits[np.arange(len(columns)), columns] = 1
         return Predictions(logits, offsets)
+
+
+def _run_on(cpus: Collection[int]) -> None:
+    """Let all threads of this process run on these CPUs: gRPC's library has started some."""
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # it has ended meanwhile
+            os.sched_setaffinity(int(thread.name), cpus)

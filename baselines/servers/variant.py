@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 from baselines.checkpoints.artifacts import cache_key
 from harness.common.errors import UnsupportedError, UsageError
 from harness.systems.interface import Artifact, Placement, PreparationContext, PreparationSources, Settings
-from harness.systems.server import ServerDefinition
+from harness.systems.server import ServerDefinition, is_encrypted, is_grpc
 from harness.workload.tasks.base import Task
 
 if TYPE_CHECKING:
     from baselines.servers.connection import ServerConnection
+    from baselines.servers.grpc_connection import GrpcConnection
     from baselines.servers.process import ServerProcess
     from baselines.servers.system import ServedSystem
 
@@ -50,14 +51,19 @@ class ServerVariant:
         return self.definition.name
 
     def unavailable(self) -> str | None:
-        """Return None: whether it answers shows when it is loaded."""
-        return None
+        """Return which package its client lacks; whether it answers shows when it is loaded."""
+        if not is_grpc(self.definition.url):
+            return None
+        from baselines.checkpoints.optional_packages import missing_extra
+
+        return missing_extra("grpc")
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
-        """Check that the program exists, if there is one to start; there is nothing else to prepare."""
+        """Check the program, if there is one to start, and the address; there is nothing else to prepare."""
         from baselines.servers.process import require_program
+        from baselines.servers.protocols.oip_grpc import ModelAddress
 
         del context, settings
         if task.head != "sequence":
@@ -67,6 +73,8 @@ class ServerVariant:
             )
         if self.definition.command:
             require_program(self.definition.command)
+        if is_grpc(self.definition.url):
+            ModelAddress.of(urlsplit(self.definition.url.replace("{port}", "1")).path)
         token_of(self.definition, os.environ)
         key = cache_key("server", 1, task, [self.definition.sha256])
         return Artifact(sources.checkpoint.folder, key, {"recipe": "server", "version": 1, "seconds": 0.0})
@@ -89,28 +97,36 @@ class ServerVariant:
     def _connected(self, task: Task, settings: Settings, process: "ServerProcess | None") -> "ServedSystem":
         from baselines.servers.connection import Address, ServerConnection
         from baselines.servers.detection import find_facts
+        from baselines.servers.grpc_connection import GrpcConnection
         from baselines.servers.system import ServedSystem
 
         definition = self.definition
         if not definition.reads_input:  # it answers column 0
             definition = replace(definition, labels={"0": task.labels[0]})
         address = Address.of(process.url if process else definition.url, token_of(definition, os.environ))
+        client: type[GrpcConnection | ServerConnection]
+        client = GrpcConnection if is_grpc(definition.url) else ServerConnection
         connections = [
-            ServerConnection(address, definition.name, self.timeout_s) for _ in range(definition.connections)
+            client(address, definition.name, self.timeout_s) for _ in range(definition.connections)
         ]
         if process:
-            with closing(ServerConnection(replace(address, token=""), definition.name, PROBE_S)) as probe:
+            with closing(client(replace(address, token=""), definition.name, PROBE_S)) as probe:
                 process.wait_until(lambda: is_ready(probe, address.path))
         with closing(connections[0]):
             facts = find_facts(definition, address.path, connections[0])
         return ServedSystem(definition, facts, connections, task, batch=settings.batch, process=process)
 
 
-def is_ready(connection: "ServerConnection", path: str) -> bool:
+def is_ready(connection: "ServerConnection | GrpcConnection", path: str) -> bool:
     """Return whether a server is ready: by its own account, or because it answers and has no account.
 
     MeasurementError while nobody listens.
     """
+    from baselines.servers.grpc_connection import GrpcConnection
+    from baselines.servers.protocols.oip_grpc import ModelAddress, is_grpc_ready
+
+    if isinstance(connection, GrpcConnection):
+        return is_grpc_ready(connection, ModelAddress.of(path))
     prefix, is_oip, _ = path.partition("/v2/")
     places = (f"{prefix}/v2/health/ready",) if is_oip else ("/health", "/v2/health/ready")
     statuses = [connection.answer("GET", place)[0] for place in places]
@@ -131,11 +147,11 @@ def token_of(definition: ServerDefinition, environ: Mapping[str, str]) -> str:
             remedy="Set it to the token alone, without blanks and line breaks.",
         )
     parts = urlsplit(definition.url.replace("{port}", "1"))
-    if parts.scheme != "https" and parts.hostname not in _LOCAL:
+    if not is_encrypted(definition.url) and parts.hostname not in _LOCAL:
         raise UsageError(
             "the token would be sent without encryption.",
             where=name,
-            remedy="Use an https URL, or unset the variable.",
+            remedy="Use an https or grpcs URL, or unset the variable.",
         )
     return token
 

@@ -10,6 +10,7 @@ from harness.cli.environment.check import check
 from harness.cli.environment.data import data_app
 from harness.cli.environment.doctor import doctor
 from harness.cli.environment.list import list_
+from harness.cli.environment.meter import meter_app
 from harness.cli.interruption import INTERRUPTION
 from harness.cli.measure.gate import gate
 from harness.cli.measure.ladder import ladder
@@ -55,7 +56,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Environment": {"list": list_, "doctor": doctor, "check": check},
 }
-"""Every command by panel; the group `store` is added to `Results`, `data` and `cache` to the last."""
+"""Every command by panel; the group `store` is added to `Results`, other groups to the last."""
 
 RENAMED = {"optimize": "prepare", "tune": "search"}
 """Former names of commands, accepted for one version."""
@@ -69,6 +70,7 @@ for panel, commands in COMMANDS.items():
 app.add_typer(store_app, name="store", rich_help_panel="Results")
 app.add_typer(data_app, name="data", rich_help_panel="Environment")
 app.add_typer(cache_app, name="cache", rich_help_panel="Environment")
+app.add_typer(meter_app, name="meter", rich_help_panel="Environment")
 
 
 @app.callback(invoke_without_command=True)

@@ -15,8 +15,11 @@ from harness.common.json_types import JsonObject, JsonValue
 if TYPE_CHECKING:
     from harness.systems.interface import Variant
 
-PROTOCOLS = ("oip", "tei", "infinity", "openai", "json")
+PROTOCOLS = ("oip", "oip-grpc", "tei", "infinity", "openai", "json")
 """The protocols that a client has; `json` is described by a template."""
+
+GRPC = "oip-grpc"
+"""The protocol that is spoken over gRPC, at addresses `grpc://` or, encrypted, `grpcs://`."""
 
 ServerPlace = Literal["below the worker", "named processes", "this machine", "another machine"]
 """Where a server works, as far as it is known."""
@@ -33,8 +36,9 @@ class ServerDefinition:
     `protocol` is found from the server's metadata. At most `connections` requests are in flight. `labels`
     maps names of the server to labels of the task. `separator` joins the texts of a pair for a server that
     takes one text. `template` describes request and answer of protocol `json`. `pid` or `cgroup` are the
-    processes of a server on this machine that somebody else has started. `client_cpus` are the CPUs of the
-    client, where the server's leave some. `reads_input` is False for a server that answers a constant.
+    processes of a server on this machine that somebody else has started. `meter` is the URL of what reads
+    the energy of the server's machine there. `client_cpus` are the CPUs of the client, where the server's
+    leave some. `reads_input` is False for a server that answers a constant.
     """
 
     name: str
@@ -47,6 +51,7 @@ class ServerDefinition:
     command: str = ""
     pid: int = 0
     cgroup: str = ""
+    meter: str = ""
     client_cpus: tuple[int, ...] = ()
     reads_input: bool = True
 
@@ -56,9 +61,23 @@ class ServerDefinition:
 
     @property
     def sha256(self) -> str:
-        """What tells two servers apart; on which CPUs the client runs and which process answers does not."""
-        same = replace(self, pid=0, cgroup="", client_cpus=())
+        """What tells two servers apart; the client's CPUs, which process answers, and who reads do not."""
+        same = replace(self, pid=0, cgroup="", meter="", client_cpus=())
         return hashlib.sha256(json.dumps(same.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+METER_FACTS = "energy_meter"
+"""The name under which a placement holds the facts of the meter on a server's machine."""
+
+
+def is_grpc(url: str) -> bool:
+    """Return whether an URL is one of gRPC."""
+    return url.lower().startswith(("grpc:", "grpcs:"))
+
+
+def is_encrypted(url: str) -> bool:
+    """Return whether what is sent to an URL is encrypted."""
+    return url.lower().startswith(("https:", "grpcs:"))
 
 
 def is_server(definition: Mapping[str, JsonValue] | None) -> TypeGuard[Mapping[str, JsonValue]]:

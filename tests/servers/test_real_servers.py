@@ -82,15 +82,21 @@ def options_of(server: str, folders: dict[str, Path]) -> list[str]:
     script = folders["litserve"] / ("serve_litserve.py" if server == "litserve" else "serve_http.py")
     template = folders["litserve"].parent / "template.yaml"
     template.write_text('request: {first: "{first}", second: "{second}"}\nlabel: label\n')
-    if server == "mlserver":
-        ports = "MLSERVER_HTTP_PORT={port} MLSERVER_GRPC_PORT={port2} MLSERVER_METRICS_PORT={port3}"
+    if server.startswith("mlserver"):
+        over_grpc = server.endswith("grpc")
+        names = ("GRPC", "HTTP") if over_grpc else ("HTTP", "GRPC")
+        ports = f"MLSERVER_{names[0]}_PORT={{port}} MLSERVER_{names[1]}_PORT={{port2}}"
+        ports += " MLSERVER_METRICS_PORT={port3} MLSERVER_PARALLEL_WORKERS=0"
         program = Path(SERVERS).with_name("mlserver")
-        command = (
-            f"env {ports} MLSERVER_PARALLEL_WORKERS=0 {program} start {folders['mlserver']}/mlserver-model"
+        address = (
+            "grpc://127.0.0.1:{port}/rte" if over_grpc else "http://127.0.0.1:{port}/v2/models/rte/infer"
         )
         return [
-            *("--system-url", "mlserver=http://127.0.0.1:{port}/v2/models/rte/infer"),
-            *("--system-server", f"mlserver:{command}"),
+            *("--system-url", f"{server}={address}"),
+            *(
+                "--system-server",
+                f"{server}:env {ports} {program} start {folders['mlserver']}/mlserver-model",
+            ),
         ]
     path = "predict" if server == "litserve" else "answer"
     return [
@@ -101,8 +107,8 @@ def options_of(server: str, folders: dict[str, Path]) -> list[str]:
 
 
 def test_servers_answer_as_the_model_that_they_serve(exported: dict[str, Path], tmp_path: Path) -> None:
-    """LitServe, MLServer and uvicorn beside the variant and the null server; nothing is left running."""
-    names = ("litserve", "mlserver", "uvicorn")
+    """LitServe, MLServer over both protocols and uvicorn beside the variant; nothing is left running."""
+    names = ("litserve", "mlserver", "mlserver-grpc", "uvicorn")
     words = [word for name in names for word in options_of(name, exported)]
     scenarios = ["--scenario", "single-stream,server,offline", "--rate", "20", "--connections", "4"]
     records = run(tmp_path, *scenarios, "--variants", "onnx-int8,null-server", *words)
@@ -117,8 +123,10 @@ def test_servers_answer_as_the_model_that_they_serve(exported: dict[str, Path], 
             assert record["placement"]["effective"]["started_by"] == "bench"
             assert record["memory"]["peak_bytes"] > 20_000_000
             assert record["start"]["load_ns"] > 0
-    assert records["mlserver server"]["placement"]["effective"]["server"] == "mlserver"
-    assert records["mlserver server"]["placement"]["effective"]["server_version"]
+    for name, protocol in (("mlserver", "oip"), ("mlserver-grpc", "oip-grpc")):
+        effective = records[f"{name} server"]["placement"]["effective"]
+        assert (effective["server"], effective["protocol"]) == ("mlserver", protocol)
+        assert effective["server_version"]
     assert not left_over(str(exported["litserve"]))
     assert not left_over(str(exported["mlserver"]))
 

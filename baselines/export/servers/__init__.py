@@ -1,6 +1,6 @@
 """What model servers load from an exported folder: a module that serves it, and the server's settings.
 
-    serve.py (texts to a label) <-- serve_litserve.py, serve_mlserver.py or 1/model.py <-- the server
+    serve.py (texts to a label) <-- serve_litserve.py, serve_mlserver.py, ... <-- the server
 
 The modules of this package are copied into the folder as they are; there they find serve.py beside them.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from harness.common.errors import UnsupportedError, unknown_name
 from harness.workload.tasks.base import Task
 
-SERVERS = ("litserve", "mlserver", "triton")
+SERVERS = ("litserve", "mlserver", "triton", "ovms")
 """The servers that an exported folder can be made for."""
 
 
@@ -77,7 +77,24 @@ def _triton(texts: list[str], name: str) -> ServerFiles:
     return ServerFiles(contents, _TRITON.format(name=name))
 
 
-_MAKERS = {"litserve": _litserve, "mlserver": _mlserver, "triton": _triton}
+def _ovms(texts: list[str], name: str) -> ServerFiles:
+    streams = [(f"OVMS_PY_TENSOR_{text.upper()}:{text}", f"{text.upper()}:{text}") for text in texts]
+    graph = _OVMS_GRAPH.format(
+        outer="\n".join(f'input_stream: "{outer}"' for outer, _ in streams),
+        inner="\n".join(f'  input_stream: "{inner}"' for _, inner in streams),
+    )
+    # relative paths are taken from the folder of config.json
+    served = {"name": name, "base_path": name, "graph_path": "graph.pbtxt"}
+    config = {"model_config_list": [], "mediapipe_config_list": [served]}
+    contents = {
+        "ovms/config.json": json.dumps(config, indent=1) + "\n",
+        f"ovms/{name}/graph.pbtxt": graph,
+        f"ovms/{name}/serve_ovms.py": _module("ovms_node.py"),
+    }
+    return ServerFiles(contents, _OVMS.format(name=name))
+
+
+_MAKERS = {"litserve": _litserve, "mlserver": _mlserver, "triton": _triton, "ovms": _ovms}
 
 
 def _module(name: str) -> str:
@@ -94,6 +111,22 @@ output [
   {{ name: "label" data_type: TYPE_STRING dims: [ -1 ] }}
 ]
 instance_group [ {{ kind: KIND_CPU }} ]
+"""
+
+_OVMS_GRAPH = """{outer}
+output_stream: "OVMS_PY_TENSOR:label"
+node {{
+  name: "classifier"
+  calculator: "PythonExecutorCalculator"
+  input_side_packet: "PYTHON_NODE_RESOURCES:py"
+{inner}
+  output_stream: "LABEL:label"
+  node_options: {{
+    [type.googleapis.com / mediapipe.PythonExecutorCalculatorOptions]: {{
+      handler_path: "serve_ovms.py"
+    }}
+  }}
+}}
 """
 
 _LITSERVE = """
@@ -126,6 +159,20 @@ The folder `triton` is a model repository for Triton's Python backend, whose Pyt
 
 ```sh
 tritonserver --model-repository triton
+```
+
+`/v2/models/{name}/infer` answers in the Open Inference Protocol: texts in, `label` out.
+"""
+
+_OVMS = """
+## Serve it with OpenVINO Model Server
+
+The folder `ovms` holds the server's configuration and a graph of one Python node. It needs a server that was
+built with Python, and whose Python has the packages of `requirements.txt`. It uses the files of this folder,
+so keep them together:
+
+```sh
+ovms --config_path ovms/config.json --rest_port 8000 --port 9000
 ```
 
 `/v2/models/{name}/infer` answers in the Open Inference Protocol: texts in, `label` out.

@@ -1,6 +1,6 @@
 """The interface of a protocol, and readers that several protocols share.
 
-    texts --body--> JSON --server--> JSON --labels--> one name or column for each text
+    texts --body--> bytes --server--> bytes --parse, labels--> one name or column for each text
 
 A server's label is a name, or the column of scores that have no names. Nobody knows the label of a column:
 the user maps it (`baselines.servers.labels`).
@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
+from harness.common.inputs.json_text import parse_json
 from harness.common.json_types import JsonValue
 from harness.workload.tasks.example import TextInput
 
@@ -40,8 +41,21 @@ class ServerProtocol(Protocol):
     def body(self, texts: Sequence[TextInput]) -> bytes:
         """Return the body of a request for these texts."""
 
+    def parse(self, content: bytes) -> JsonValue:
+        """Return the content of an answer; InvalidText where it cannot be read."""
+
     def labels(self, content: JsonValue, count: int) -> list[ServerLabel]:
         """Return the label of each of `count` texts, in order; InvalidAnswer for another form."""
+
+
+class JsonAnswers:
+    """The part of a protocol whose answers are JSON."""
+
+    __slots__ = ()
+
+    def parse(self, content: bytes) -> JsonValue:
+        """Return the content of an answer; InvalidText where it is not JSON, or beyond limits."""
+        return parse_json(content)
 
 
 def dump(value: JsonValue) -> bytes:

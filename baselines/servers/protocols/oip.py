@@ -13,6 +13,7 @@ from typing import Any
 
 from baselines.servers.protocols.base import (
     InvalidAnswer,
+    JsonAnswers,
     ServerLabel,
     as_list,
     as_number,
@@ -40,12 +41,15 @@ PAIRS = (
 LABELS = ("label", "labels")
 """Names of the output that holds labels, where there are several outputs."""
 
+_UNTYPED = "INVALID"
+"""The type that OpenVINO Model Server gives the tensors of a graph, whose dimensions it leaves out, too."""
+
 _COLUMNS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 _SCORES = ("FP16", "FP32", "FP64", "BF16")
 
 
 @dataclass(frozen=True, slots=True)
-class OpenInferenceProtocol:
+class OpenInferenceProtocol(JsonAnswers):
     """The protocol for one model: `inputs` are the names of one or two tensors, `rank` their dimensions."""
 
     inputs: tuple[str, ...]
@@ -60,13 +64,21 @@ class OpenInferenceProtocol:
 
     def body(self, texts: Sequence[TextInput]) -> bytes:
         """Return the request: a tensor for each of the model's inputs."""
-        columns = [[text.first for text in texts], [text.second or "" for text in texts]]
-        shape = [len(texts)] + [1] * (self.rank - 1)
+        shape = self.shape(len(texts))
         tensors = [
             {"name": name, "shape": shape, "datatype": "BYTES", "data": column}
-            for name, column in zip(self.inputs, columns, strict=False)
+            for name, column in self.columns(texts)
         ]
         return dump({"inputs": tensors})
+
+    def columns(self, texts: Sequence[TextInput]) -> list[tuple[str, list[str]]]:
+        """Return the texts of each tensor, by its name."""
+        columns = [[text.first for text in texts], [text.second or "" for text in texts]]
+        return list(zip(self.inputs, columns, strict=False))
+
+    def shape(self, count: int) -> list[int]:
+        """Return the dimensions of a tensor of `count` texts."""
+        return [count] + [1] * (self.rank - 1)
 
     def labels(self, content: JsonValue, count: int) -> list[ServerLabel]:
         """Return the labels of the output that holds them."""
@@ -85,7 +97,7 @@ class OpenInferenceProtocol:
 def protocol_of(metadata: JsonValue) -> OpenInferenceProtocol:
     """Return the protocol for a model with this metadata; InvalidAnswer where its inputs are not texts."""
     tensors = [_tensor(tensor) for tensor in as_list(field_of(metadata, "inputs"), "inputs")]
-    texts = [(name, rank) for name, kind, rank in tensors if kind == "BYTES"]
+    texts = [(name, rank) for name, kind, rank in tensors if kind in ("BYTES", _UNTYPED)]
     if len(texts) < len(tensors) or not texts:
         kinds = ", ".join(f"{name} ({kind})" for name, kind, _ in tensors) or "none"
         raise InvalidAnswer(f"expected inputs of type BYTES for texts, got {kinds}")
@@ -104,7 +116,7 @@ def protocol_of(metadata: JsonValue) -> OpenInferenceProtocol:
 
 def _tensor(tensor: JsonValue) -> tuple[str, JsonValue, int]:
     """Return name, type and number of dimensions of a tensor of the metadata."""
-    shape = tensor.get("shape", [-1]) if isinstance(tensor, dict) else [-1]
+    shape = (tensor.get("shape") if isinstance(tensor, dict) else None) or [-1]
     rank = len(as_list(shape, "dimensions"))
     if not 1 <= rank <= 2:  # noqa: PLR2004 -- [texts], or [texts, 1]
         raise InvalidAnswer(f"expected an input of shape [texts] or [texts, 1], got {shown(shape)}")

@@ -11,7 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from baselines.servers.protocols.base import InvalidAnswer, ServerLabel, as_label, best_label, dump, shown
+from baselines.servers.protocols.base import (
+    InvalidAnswer,
+    JsonAnswers,
+    ServerLabel,
+    as_label,
+    best_label,
+    dump,
+    shown,
+)
 from harness.common.errors import UsageError
 from harness.common.json_types import JsonValue
 from harness.workload.tasks.example import TextInput
@@ -25,7 +33,7 @@ _REMEDY = (
 
 
 @dataclass(frozen=True, slots=True)
-class TemplateProtocol:
+class TemplateProtocol(JsonAnswers):
     """A JSON API with one input a request; `place` is where the answer is, and holds `scores` or a label."""
 
     request: Any

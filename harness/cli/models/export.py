@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from harness.common.json_types import JsonObject
 
 ServerName = Annotated[
-    str, plain_option("--server NAME", "Add what this model server loads: litserve, mlserver or triton.")
+    str,
+    plain_option("--server NAME", "Add what this model server loads: litserve, mlserver, triton or ovms."),
 ]
 
 

@@ -80,7 +80,8 @@ class ServerOptions(RooflineExecution):
     system_protocol: Annotated[
         list[str] | None,
         how_option(
-            "--system-protocol NAME", "oip, tei, infinity, openai or json (default: what its metadata show)."
+            "--system-protocol NAME",
+            "oip, oip-grpc, tei, infinity, openai or json (default: what its metadata show).",
         ),
     ] = None
     system_template: Annotated[
@@ -100,6 +101,12 @@ class ServerOptions(RooflineExecution):
     system_cgroup: Annotated[
         list[str] | None, how_option("--system-cgroup PATH", "The same by its cgroup, below /sys/fs/cgroup.")
     ] = None
+    system_meter: Annotated[
+        list[str] | None,
+        how_option(
+            "--system-meter URL", "Reads the energy of its machine: `bench meter serve`, or an exporter."
+        ),
+    ] = None
     connections: Annotated[
         int | None, how_option("--connections N", "Requests to a server in flight at once (default: 8).")
     ] = None
@@ -117,6 +124,7 @@ class ServerOptions(RooflineExecution):
             separators=self.system_separator or (),
             pids=self.system_pid or (),
             cgroups=self.system_cgroup or (),
+            meters=self.system_meter or (),
             connections=self.connections,
         )
         return replace(super().apply(options), servers=parse_servers(arguments))

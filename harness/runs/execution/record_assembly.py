@@ -43,8 +43,11 @@ from harness.records.record import (
 )
 from harness.runs.execution.surroundings import RunConditions
 from harness.runs.planning.offered_load import offered_load
+from harness.systems.server import METER_FACTS
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
+
+NOT_READ_IDLE = "the server's machine was not read while it was idle"
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -65,6 +68,7 @@ class SharedFacts:
 def seal_cell(shared: SharedFacts, cell: Cell, journal: CellJournal) -> tuple[Record, Arrays]:
     """Return the record of a cell, still without the name of its samples, and the samples."""
     plan, side = shared.plan, shared.plan.side(cell.variant)
+    energy = _energy(shared.energy, journal)
     task = plan.asked
     planned = journal.stopped.rounds if journal.stopped else plan.profile.all_rounds
     answers = {**journal.untimed_answers, **journal.timed_answers}
@@ -87,10 +91,10 @@ def seal_cell(shared: SharedFacts, cell: Cell, journal: CellJournal) -> tuple[Re
         conditions=shared.conditions.conditions,
         software=side.software if side and side.software else shared.software,
         revision=side.revision if side else plan.revision,
-        energy=shared.energy,
+        energy=energy,
         start=_start(journal),
         stop=_stop(plan, journal),
-        rounds=tuple(_round(cell, entry, visit, shared.energy.check) for entry, visit in journal.visits),
+        rounds=tuple(_round(cell, entry, visit, energy.check) for entry, visit in journal.visits),
         latency=_latency(cell, journal),
         load=offered_load(cell, journal, plan.seed),
         idle=_idle(journal),
@@ -171,10 +175,22 @@ def _observer(journal: CellJournal, used: ProcessUsage | None) -> HarnessOverhea
     )
 
 
+def _meter_elsewhere(journal: CellJournal) -> JsonObject | None:
+    """Return the facts of the meter on a server's machine, if one was read."""
+    return journal.opened.effective.get(METER_FACTS) if journal.opened else None
+
+
+def _energy(of_run: EnergyFacts, journal: CellJournal) -> EnergyFacts:
+    facts = _meter_elsewhere(journal)
+    return of_run if facts is None else EnergyFacts(meter=facts["meter"], describe=facts, skipped=())
+
+
 def _idle(journal: CellJournal) -> IdleEnergy | None:
     before, after = journal.idle_before, journal.idle_after
     if before is None:
         return None
+    if _meter_elsewhere(journal):  # what was read is the idle power of the client's machine
+        return IdleEnergy(before=(), after=(), unavailable=NOT_READ_IDLE)
     return IdleEnergy(
         before=tuple(before.readings),
         after=tuple(after.readings) if after else (),

@@ -227,6 +227,10 @@ def _check_servers(options: RunOptions, names: Sequence[str], catalog: Catalog) 
                 where="--system-url",
                 remedy="Give the server another name.",
             )
+        if reason := catalog.variant(server.name, server.to_json()).unavailable():
+            raise UsageError(
+                f"{server.name} cannot be measured here: its client {reason}.", where="--system-url"
+            )
 
 
 def _servers(

@@ -17,7 +17,9 @@ from harness.catalog import NULL_SERVER, Catalog
 from harness.common.errors import UsageError, unknown_name
 from harness.common.inputs.yaml_text import read_yaml
 from harness.common.json_types import JsonObject
-from harness.systems.server import CONNECTIONS, PROTOCOLS, ServerDefinition
+from harness.measurement.energy.external.agent import token_from
+from harness.measurement.energy.external.distant import is_exporter
+from harness.systems.server import CONNECTIONS, GRPC, PROTOCOLS, ServerDefinition, is_grpc
 
 if TYPE_CHECKING:
     from harness.workload.tasks.base import Task
@@ -30,6 +32,7 @@ PORT = "{port}"
 """Stands in URL and command for the port that is chosen."""
 
 _NAMED = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,39})=(?P<url>[a-z]+://.*)", re.DOTALL)
+_SCHEMES = ("http", "https", "grpc", "grpcs")
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 _URL = "As in http://127.0.0.1:8000/v2/models/rte/infer, or NAME=URL."
 
@@ -46,6 +49,7 @@ class ServerArguments:
     separators: Sequence[str] = ()
     pids: Sequence[str] = ()
     cgroups: Sequence[str] = ()
+    meters: Sequence[str] = ()
     connections: int | None = None
 
 
@@ -54,7 +58,7 @@ def parse_servers(arguments: ServerArguments) -> tuple[ServerDefinition, ...]:
     urls = _named_urls(arguments.urls)
     others = (
         *(arguments.commands, arguments.protocols, arguments.templates, arguments.labels),
-        *(arguments.separators, arguments.pids, arguments.cgroups),
+        *(arguments.separators, arguments.pids, arguments.cgroups, arguments.meters),
     )
     if not urls and any(others):
         raise UsageError(
@@ -95,6 +99,7 @@ def server_facts(servers: Sequence[ServerDefinition]) -> JsonObject:
             "connections": server.connections,
             **({"labels": dict(server.labels)} if server.labels else {}),
             **({"separator": server.separator} if server.separator else {}),
+            **({"meter": "on its machine"} if server.meter else {}),
         }
         for server in servers
     }
@@ -124,7 +129,7 @@ def _server(name: str, url: str, arguments: ServerArguments, names: Sequence[str
     server = ServerDefinition(
         name=name,
         url=url,
-        protocol=one(arguments.protocols, "--system-protocol") or ("json" if template else ""),
+        protocol=one(arguments.protocols, "--system-protocol") or _implied_protocol(url, template),
         connections=arguments.connections or CONNECTIONS,
         labels=_labels(one(arguments.labels, "--system-labels")),
         separator=one(arguments.separators, "--system-separator"),
@@ -132,9 +137,14 @@ def _server(name: str, url: str, arguments: ServerArguments, names: Sequence[str
         command=command,
         pid=_pid(one(arguments.pids, "--system-pid")),
         cgroup=one(arguments.cgroups, "--system-cgroup"),
+        meter=_meter(one(arguments.meters, "--system-meter")),
     )
     _check_server(server)
     return server
+
+
+def _implied_protocol(url: str, template: str) -> str:
+    return "json" if template else GRPC if is_grpc(url) else ""
 
 
 def _value(values: Sequence[str], name: str, names: Sequence[str], option: str) -> str:
@@ -153,11 +163,11 @@ def _value(values: Sequence[str], name: str, names: Sequence[str], option: str) 
 def _check_url(url: str, command: str) -> None:
     """Raise UsageError unless it is an URL of HTTP without a password."""
     parts = _split(url.replace(PORT, "1"))
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts is None or parts.scheme not in _SCHEMES or not parts.hostname:
         raise UsageError(
             f"not an URL of a server: {url[:80]!r}.",
             where="--system-url",
-            remedy=f"Expected http or https. {_URL}",
+            remedy=f"Expected {', '.join(_SCHEMES)}. {_URL}",
         )
     if parts.username is not None or parts.password is not None:
         raise UsageError(
@@ -205,14 +215,14 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _check_server(server: ServerDefinition) -> None:
-    if server.protocol == "oip-grpc":
-        raise UsageError(
-            "the Open Inference Protocol over gRPC has no client yet.",
-            where="--system-protocol",
-            remedy="Servers that speak it over gRPC speak it over HTTP too: --system-protocol oip.",
-        )
     if server.protocol and server.protocol not in PROTOCOLS:
         raise unknown_name("protocol", server.protocol, PROTOCOLS)
+    if (server.protocol == GRPC) != is_grpc(server.url):
+        raise UsageError(
+            f"an URL of gRPC is of protocol {GRPC}, and no other is.",
+            where="--system-protocol",
+            remedy="As in --system-url grpc://127.0.0.1:8001/rte, whose end is the model's name.",
+        )
     if (server.protocol == "json") != bool(server.template):
         raise UsageError(
             "protocol json needs a template, and a template is of protocol json.",
@@ -288,6 +298,31 @@ def _template(file: str) -> JsonObject:
             remedy="docs/howto/servers.md has one.",
         )
     return value
+
+
+def _meter(url: str) -> str:
+    """Return the URL of a meter; UsageError if it is none, or a token would not be encrypted on a network."""
+    if not url:
+        return ""
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or not parts.port:
+        raise _meter_error(f"not an address of a meter: {url[:80]!r}")
+    if parts.username is not None or parts.password is not None:
+        raise _meter_error("an URL must hold no user and no password")
+    if is_exporter(url):  # which gets no token
+        return url
+    if parts.scheme != "https" and parts.hostname not in _LOCAL:
+        raise _meter_error("the token would be sent without encryption")
+    token_from(os.environ)
+    return url
+
+
+def _meter_error(problem: str) -> UsageError:
+    return UsageError(
+        f"{problem}.",
+        where="--system-meter",
+        remedy="Open a tunnel (ssh -L 9299:127.0.0.1:9299 HOST), and name --system-meter http://127.0.0.1:9299.",
+    )
 
 
 def _pid(text: str) -> int:

@@ -20,7 +20,7 @@ from harness.measurement.timing.loop import loop_ns_per_request
 from harness.measurement.timing.server_loop import wake_sharply
 from harness.records.journal_entries import OperatorTimes, VisitResult, WarmResult
 from harness.runs.calibration import calibrate
-from harness.runs.server_instruments import instruments_of, memory_of, release_instruments
+from harness.runs.server_instruments import instruments_of, memory_of, meter_facts, release_instruments
 from harness.runs.worker.candidates import measure_candidates
 from harness.runs.worker.environment import in_force
 from harness.runs.worker.handshake import introduction
@@ -230,7 +230,11 @@ class Session:
         self._loaded.encode(request.sample)
         return OpenResult(
             load_ns=load_ns if self._server is None or self._server.command else None,
-            effective={**system.describe(), **_environment(request.rung)},
+            effective={
+                **system.describe(),
+                **_environment(request.rung),
+                **meter_facts(self._server, instruments.meter),
+            },
             loop_ns_per_request=loop_ns_per_request(self._clocks.wall),
             counters=instruments.counters.said,
         )

@@ -1,4 +1,4 @@
-"""What an exported folder holds for model servers; Triton's model with a stand-in for its module."""
+"""What an exported folder holds for model servers; two of them with stand-ins for their modules."""
 
 import json
 import sys
@@ -41,6 +41,8 @@ def test_the_tensors_are_those_that_the_open_inference_client_finds() -> None:
         assert protocol_of(settings).inputs == names
         config = server_files("triton", {"pair": pair}, "rte").files["triton/rte/config.pbtxt"]
         assert config.count("TYPE_STRING") == len(names) + 1
+        graph = server_files("ovms", {"pair": pair}, "rte").files["ovms/rte/graph.pbtxt"]
+        assert graph.count("OVMS_PY_TENSOR_") == len(names)
 
 
 def test_what_a_server_has_no_form_for_is_refused() -> None:
@@ -109,6 +111,58 @@ def triton_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[An
     model.initialize({})
     yield model
     sys.modules.pop("serve", None)
+
+
+@dataclass
+class OvmsTensor:
+    """A tensor of OpenVINO Model Server."""
+
+    name: str
+    content: bytes
+    shape: Any = None
+    datatype: str = ""
+
+    def __bytes__(self) -> bytes:
+        return self.content
+
+
+@pytest.fixture
+def ovms_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Load the node of a written folder, with a classifier that shows what it was given."""
+    for name, text in {**server_files("ovms", PAIR, "rte").files, "serve.py": SERVE}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    pyovms = ModuleType("pyovms")
+    vars(pyovms).update(Tensor=OvmsTensor)
+    monkeypatch.setitem(sys.modules, "pyovms", pyovms)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "serve", raising=False)
+    (served,) = json.loads((tmp_path / "ovms/config.json").read_text())["mediapipe_config_list"]
+    graph = tmp_path / "ovms" / served["base_path"] / served["graph_path"]
+    assert 'handler_path: "serve_ovms.py"' in graph.read_text()
+    path = graph.with_name("serve_ovms.py")
+    module = ModuleType("serve_ovms")
+    module.__file__ = str(path)
+    exec(compile(path.read_text(), str(path), "exec"), vars(module))
+    node = module.OvmsPythonModel()
+    node.initialize({})
+    yield node
+    sys.modules.pop("serve", None)
+
+
+def packed(name: str, *texts: str) -> OvmsTensor:
+    parts = [text.encode() for text in texts]
+    return OvmsTensor(name, b"".join(len(part).to_bytes(4, "little") + part for part in parts))
+
+
+def test_a_node_of_openvino_model_server_labels_texts_by_the_name_of_their_tensor(ovms_node: Any) -> None:
+    """Whatever the order of the tensors; a text may be empty; what cannot be answered is raised."""
+    (label,) = ovms_node.execute([packed("second", "b", ""), packed("first", "é", "a")])
+    assert (label.name, label.shape, label.datatype) == ("label", [2], "BYTES")
+    assert bytes(label) == bytes(packed("label", "é+b", "a+"))
+    for first in ([], ["a", "b"]):
+        with pytest.raises(ValueError, match=r"at least one|zip\(\)"):
+            ovms_node.execute([packed("first", *first), packed("second", *first[:1])])
 
 
 def column(*texts: str) -> Tensor:

@@ -6,7 +6,7 @@ from model_servers import Incoming, http, oip, ok, serving
 from baselines.servers.connection import Address, ServerConnection
 from baselines.servers.detection import _FINDERS, ServerFacts, find_facts
 from harness.common.errors import MeasurementError
-from harness.systems.server import PROTOCOLS, ServerDefinition
+from harness.systems.server import GRPC, PROTOCOLS, ServerDefinition
 
 TEI = {
     "/info": {"model_id": "BAAI/x", "model_type": {"classifier": {"id2label": {"0": "a"}}}, "version": "1.8"}
@@ -38,6 +38,7 @@ def found(pages: dict[str, object] | None, path: str, **fields: str) -> ServerFa
         (INFINITY, "/classify", ("/classify", "infinity", "infinity", "", "rte")),
         (VLLM, "/classify", ("/classify", "openai", "vllm", "0.11", "rte")),
         (VLLM, "/v1/classify", ("/v1/classify", "openai", "vllm", "0.11", "rte")),
+        (VLLM, "/score", ("/score", "openai", "vllm", "0.11", "rte")),
     ],
 )
 def test_a_server_is_what_its_metadata_show(
@@ -62,7 +63,6 @@ def test_a_protocol_that_was_named_is_not_looked_for() -> None:
         ({}, "/predict", "", "do not show which protocol"),
         ({"/info": "not an object"}, "/predict", "", "do not show which protocol"),
         ({}, "/v2/models/m/infer", "", "it has no model m"),
-        (VLLM, "/score", "openai", "/score returns one number, which is no label"),
         ({}, "/predict", "oip", "the URL must end in /v2/models/NAME/infer"),
         ({"/v2/models/m": {"inputs": []}}, "/v2/models/m", "", "got none"),
     ],
@@ -77,5 +77,5 @@ def test_a_server_that_is_not_known_is_refused_with_the_protocols(
 
 
 def test_every_protocol_has_a_finder() -> None:
-    """Those that the command line takes."""
-    assert set(_FINDERS) == {"", *PROTOCOLS}
+    """Those that the command line takes; gRPC has metadata of its own, and is known by its address."""
+    assert {*_FINDERS, GRPC} == {"", *PROTOCOLS}

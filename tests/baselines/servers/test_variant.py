@@ -77,6 +77,8 @@ def test_preparation_checks_what_can_be_checked(tmp_path: Path) -> None:
         missing.prepare(RTE, sources, Settings(), context)
     with pytest.raises(UnsupportedError, match="copa is not answered by that"):
         ServerVariant(definition()).prepare(get_task("copa"), sources, Settings(), context)
+    with pytest.raises(UsageError, match="must end in the model's name"):
+        ServerVariant(definition("grpc://127.0.0.1:{port}")).prepare(RTE, sources, Settings(), context)
     artifact = ServerVariant(definition()).prepare(RTE, sources, Settings(), context)
     assert artifact.manifest == {"recipe": "server", "version": 1, "seconds": 0.0}
 

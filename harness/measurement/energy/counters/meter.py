@@ -71,6 +71,10 @@ class CounterMeter:
         """Return why the meter cannot be used here, and the remedy, or None."""
         raise NotImplementedError
 
+    def sample(self) -> Samples:
+        """Return a sample of each zone now."""
+        return self._take()
+
     def unreadable(self) -> dict[str, str]:
         """Return why zones cannot be read now, by name; empty if all can."""
         samples = zip(self.zones(), self._take(), strict=True)

@@ -84,6 +84,13 @@ def test_metadata_tell_which_tensor_holds_which_text() -> None:
     assert (alone.inputs, alone.rank) == (("array_inputs",), 2)
 
 
+def test_a_graph_that_names_no_types_takes_texts() -> None:
+    """As OpenVINO Model Server describes graphs of Python nodes."""
+    inputs = [{"name": name, "datatype": "INVALID", "shape": []} for name in ("second", "first")]
+    graph = protocol_of({"inputs": inputs})
+    assert (graph.inputs, graph.rank) == (("first", "second"), 1)
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [

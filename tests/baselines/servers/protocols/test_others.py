@@ -3,7 +3,13 @@ import json
 import pytest
 
 from baselines.servers.protocols.base import InvalidAnswer
-from baselines.servers.protocols.others import InfinityProtocol, OpenAiProtocol, TeiProtocol
+from baselines.servers.protocols.others import (
+    InfinityProtocol,
+    OpenAiProtocol,
+    ScoreProtocol,
+    TeiProtocol,
+)
+from harness.common.errors import UnsupportedError
 from harness.workload.tasks.example import TextInput
 
 YES, NO = {"label": "yes", "score": 0.9}, {"label": "no", "score": 0.1}
@@ -44,3 +50,16 @@ def test_answers_of_vllm_are_placed_by_their_index() -> None:
         vllm.labels({"data": [first, first]}, 2)
     with pytest.raises(InvalidAnswer, match="expected a number as index"):
         vllm.labels({"data": [{**first, "index": "0"}]}, 1)
+
+
+def test_a_score_of_vllm_is_on_one_side_of_a_half() -> None:
+    """It compares the texts of pairs; which side means what, only the user knows."""
+    score = ScoreProtocol("rte")
+    pairs = [TextInput("a", "b"), TextInput("c", "d")]
+    assert json.loads(score.body(pairs)) == {"model": "rte", "text_1": ["a", "c"], "text_2": ["b", "d"]}
+    rows = [{"index": 1, "object": "score", "score": 0.49}, {"index": 0, "score": 0.5}]
+    assert score.labels({"data": rows}, 2) == ["score_1", "score_0"]
+    with pytest.raises(InvalidAnswer, match=r"between 0 and 1, got 7\.5"):
+        score.labels({"data": [{"index": 0, "score": 7.5}]}, 1)
+    with pytest.raises(UnsupportedError, match="compares two texts, and the task has one"):
+        score.body([TextInput("a")])

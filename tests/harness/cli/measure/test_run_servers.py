@@ -1,8 +1,11 @@
 """`bench run --system-url`: rows of model servers beside variants of ours."""
 
+import itertools
 import json
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,11 @@ from worlds import World, boolq_folder
 from baselines.servers.system import ServedSystem
 from baselines.servers.variant import ServerVariant, null_server
 from harness.cli.app import call
+from harness.measurement.energy.cpu.rapl import RaplMeter
+from harness.measurement.energy.external.agent import MeterAgent
 from harness.runs.worker.session import Session
 from harness.systems.server import server_of
+from harness.testing import powercap_tree
 from harness.testing.world import FakeMachine
 
 
@@ -166,6 +172,28 @@ def test_connections_that_a_server_closes_between_turns_are_opened_before_they_a
     assert actions <= set(turns)
 
 
+def test_the_highest_rate_of_a_server_that_keeps_an_objective_is_searched(world: World) -> None:
+    """Below its capacity: an answer takes two milliseconds, so at most 500 are given in a second."""
+    sound = oip(true_label)
+
+    def respond(request: Incoming) -> bytes:
+        if request.method == "POST":
+            world.clock.advance(2_000_000)
+        answer = sound(request)
+        assert isinstance(answer, bytes)
+        return answer
+
+    with serving(respond) as server:
+        words = ["--scenario", "server", "--slo", "p50=10ms", "--connections", "1", "--variants", "onnx-int8"]
+        assert bench(world, *words, "--system-url", f"mine={server.url()}") == 0
+    load = records(world)["mine server"]["load"]
+    assert load["promise"] == "p50=10ms"
+    assert 400 < load["capacity"] <= 500
+    assert load["trials"]
+    assert max(trial["rate"] for trial in load["trials"]) <= load["capacity"]
+    assert load["rate"] == records(world)["onnx-int8 server"]["load"]["rate"]
+
+
 def test_a_server_that_breaks_in_the_middle_keeps_what_was_measured(world: World) -> None:
     """In scenario server the failure of one request is that of the cell."""
     count = iter(range(10_000))
@@ -203,16 +231,79 @@ def test_the_energy_of_a_server_on_this_machine_is_that_of_a_meter_of_the_machin
 def test_the_energy_of_a_server_elsewhere_is_unavailable_and_never_that_of_the_client(world: World) -> None:
     """Nothing covers a server on another machine."""
     with serving(oip(true_label)) as server:
-        near = server.url()  # what answers in the place of a machine that tests do not have
-        world.catalog = replace(
-            world.catalog, server=lambda definition: ServerVariant(replace(server_of(definition), url=near))
-        )
-        world.machine = FakeMachine(world.catalog, world.clock)
-        words = ["--system-url", "away=http://192.0.2.1:9/v2/models/m/infer", "--variants", "onnx-int8"]
-        assert bench(world, *words) == 0
+        assert bench(world, *elsewhere(world, server.url())) == 0
     readings = energy_of(world, "away")
     assert {reading["reason"] for reading in readings} == {"the server is on another machine"}
     assert all(reading["microjoules"] is None for reading in readings)
+
+
+def elsewhere(world: World, near: str) -> list[str]:
+    """Let a server of this test answer for one on another machine; return the options that name that."""
+    world.catalog = replace(
+        world.catalog, server=lambda definition: ServerVariant(replace(server_of(definition), url=near))
+    )
+    world.machine = FakeMachine(world.catalog, world.clock)
+    return ["--system-url", "away=http://192.0.2.1:9/v2/models/m/infer", "--variants", "onnx-int8"]
+
+
+@contextmanager
+def meter_agent(tmp_path: Path, token: str) -> Iterator[str]:
+    """Serve the counters of a machine that uses a millijoule between any two reads; yield the address."""
+    microjoules = itertools.count(0, 1000)
+
+    def read(path: Path) -> str:
+        return str(next(microjoules)) if path.name == "energy_uj" else path.read_text()
+
+    tree = powercap_tree(tmp_path / "powercap", sockets=1, dram=False)
+    with MeterAgent(RaplMeter(tree.root, read_text=read), token, "127.0.0.1", 0) as agent:
+        thread = threading.Thread(target=agent.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{agent.server_port}"
+        finally:
+            agent.shutdown()
+            thread.join()
+
+
+def test_the_energy_of_a_server_elsewhere_is_that_of_its_machine_where_an_agent_reads_it(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its source names the machine, so it is never set against ours; token and address are nowhere."""
+    token = "0123456789abcdef-s3cret"
+    monkeypatch.setenv("BENCH_METER_TOKEN", token)
+    with serving(oip(true_label)) as server, meter_agent(tmp_path, token) as url:
+        words = elsewhere(world, server.url())
+        words += ["--variants", "pytorch-fixed", "--rounds", "3", "--json"]
+        assert bench(world, *words, "--system-meter", url) == 0
+    readings = energy_of(world, "away")
+    assert {(one["grade"], one["scope"], one["microjoules"]) for one in readings} == {
+        ("measured", "package", 1000)
+    }
+    record = records(world)["away single-stream"]
+    assert (record["energy"]["meter"], record["energy"]["check"]) == ("remote", None)
+    assert "rapl of machine" in record["energy"]["describe"]["reads"]
+    assert record["idle"]["unavailable"] == "the server's machine was not read while it was idle"
+    assert records(world)["pytorch-fixed single-stream"]["energy"]["meter"] == "fake"
+    shown = capsys.readouterr()
+    texts = [path.read_text(errors="replace") for path in world.store.rglob("*") if path.is_file()]
+    for text in (*texts, shown.out, shown.err):
+        assert token not in text
+        assert url not in text
+    (row,) = [row for row in json.loads(shown.out)["rows"] if row["variant"] == "away"]
+    assert "the source of the energy differs" in json.dumps(row["energy_reduction"])
+
+
+def test_an_agent_that_does_not_answer_fails_the_row_that_named_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other rows are measured."""
+    monkeypatch.setenv("BENCH_METER_TOKEN", "0123456789abcdef-s3cret")
+    with serving(lambda _: http(500, b"")) as agent, serving(oip(true_label)) as server:
+        words = elsewhere(world, server.url())
+        assert bench(world, *words, "--system-meter", agent.url("")) == 5
+    failure = records(world)["away single-stream"]["failure"]
+    assert "the meter on the server's machine cannot be read: it answered 500" in failure["message"]
+    assert records(world)["onnx-int8 single-stream"]["status"] == "complete"
 
 
 def test_a_server_is_started_beside_ours_and_the_null_server_shows_the_transport(world: World) -> None:

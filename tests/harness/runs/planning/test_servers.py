@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,12 @@ def test_a_template_is_read_and_sets_the_protocol(tmp_path: Path) -> None:
     assert server.template == {"request": {"text": "{first}"}, "label": "label"}
 
 
+def test_the_address_of_grpc_sets_the_protocol() -> None:
+    """Encrypted or not."""
+    assert [server.protocol for server in parsed("grpc://a:1/m", "b=grpcs://b:1/m")] == ["oip-grpc"] * 2
+    assert [server.name for server in parsed("grpc://a:1/m", "b=grpcs://b:1/m")] == ["served", "b"]
+
+
 def test_a_server_that_is_started_gets_its_port_from_us() -> None:
     """In URL and command."""
     (server,) = parsed(STARTED, commands=["python s.py --port {port}"])
@@ -89,7 +96,8 @@ def test_a_server_that_is_started_gets_its_port_from_us() -> None:
         ((f"a={URL}", f"a={URL}"), {}, "two servers have the name 'a'"),
         ((f"a={STARTED}", f"b={STARTED}"), {"commands": ["s {port}"]}, "which of them the command starts"),
         ((URL,), {"protocols": ["rest"]}, "unknown protocol 'rest'"),
-        ((URL,), {"protocols": ["oip-grpc"]}, "over gRPC has no client"),
+        ((URL,), {"protocols": ["oip-grpc"]}, "an URL of gRPC is of protocol oip-grpc"),
+        (("grpc://a:1/m",), {"protocols": ["oip"]}, "an URL of gRPC is of protocol oip-grpc"),
         ((URL,), {"protocols": ["json"]}, "needs a template"),
         ((URL,), {"protocols": ["oip", "tei"]}, "has several values"),
         ((URL,), {"labels": ["A"]}, "expected pairs of names"),
@@ -97,6 +105,10 @@ def test_a_server_that_is_started_gets_its_port_from_us() -> None:
         ((URL,), {"pids": ["-1"]}, "must be the number of a process"),
         ((URL,), {"pids": ["1"], "cgroups": ["a"]}, "by its pid or by its cgroup"),
         ((STARTED,), {"commands": ["s {port}"], "pids": ["1"]}, "are known"),
+        ((URL,), {"meters": ["ftp://a:1"]}, "not an address of a meter"),
+        ((URL,), {"meters": ["http://127.0.0.1"]}, "not an address of a meter"),
+        ((URL,), {"meters": ["https://me:pw@a:1"]}, "no user and no password"),
+        ((URL,), {"meters": ["http://a.invalid:1"]}, "without encryption"),
         ((URL,), {"connections": 0}, "between 1 and 1024, got 0"),
         ((), {"protocols": ["oip"]}, "the options of a server need the server"),
     ],
@@ -108,6 +120,18 @@ def test_a_server_that_cannot_be_measured_as_named_is_refused(
     with pytest.raises(UsageError, match=re.escape(message)) as caught:
         parsed(*urls, **options)
     assert caught.value.remedy
+
+
+def test_a_meter_on_the_server_s_machine_needs_the_token_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its address is part of no hash and of no record."""
+    monkeypatch.delenv("BENCH_METER_TOKEN", raising=False)
+    with pytest.raises(UsageError, match="the token of the meter is not set"):
+        parsed(URL, meters=["http://127.0.0.1:9299"])
+    monkeypatch.setenv("BENCH_METER_TOKEN", "0123456789abcdef")
+    with_meter, without = parsed(f"a={URL}", f"b={URL}", meters=["a:http://127.0.0.1:9299"])
+    assert (with_meter.meter, without.meter) == ("http://127.0.0.1:9299", "")
+    assert replace(with_meter, name="b").sha256 == without.sha256
+    assert "9299" not in str(server_facts([with_meter]))
 
 
 def test_a_password_in_an_url_is_not_quoted() -> None:

@@ -292,8 +292,7 @@ class Failure(FrozenModel):
 class HarnessOverhead(FrozenModel):
     """The cost of measuring: nanoseconds per request of the timed loop, on a system that answers at once.
 
-    The other fields are totals of the whole sweep over all cells: its length, the CPU time of the parent
-    process and of all workers, and the number of threads of the parent beside its main thread.
+    The others are of the whole sweep: its length, CPU times, and the parent's threads beside its main one.
     """
 
     loop_ns_per_request: Real
@@ -301,6 +300,8 @@ class HarnessOverhead(FrozenModel):
     parent_cpu_ns: Signed | None = None
     workers_cpu_ns: Count | None = None
     pollers: Count | None = None
+    ray_cpu_ns: Count | None = None
+    ray_processes: tuple[str, ...] = ()
 
 
 class EnergyFacts(FrozenModel):

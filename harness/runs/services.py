@@ -115,6 +115,9 @@ class Observer(Protocol):
     def cpu_time_by_process(self) -> Mapping[int, tuple[str, float]]:
         """Return the name and the CPU seconds of every process of others, by pid."""
 
+    def ray_cpu_time(self) -> Mapping[int, tuple[str, float]]:
+        """Return the same of Ray's processes, if Ray has started this one."""
+
     def process_usage(self) -> ProcessUsage:
         """Return what this process and its ended workers have used so far."""
 
@@ -274,6 +277,12 @@ class LocalMachine:
         from harness.measurement.machine.conditions import cpu_time_by_process
 
         return cpu_time_by_process(os.getpid())
+
+    def ray_cpu_time(self) -> Mapping[int, tuple[str, float]]:
+        """Find them by what the kernel shows of this process and of its ancestors."""
+        from harness.measurement.machine.conditions import ray_cpu_time
+
+        return ray_cpu_time(os.getpid())
 
     def process_usage(self) -> ProcessUsage:
         """Return what this process and its ended workers have used so far."""

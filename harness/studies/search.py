@@ -99,8 +99,8 @@ def search_ladder(
         context.progress,
         before_work=context.begin_work,
     )
-    search_data, final_data = cut_for_search(plan, context.cache)
-    searched, folder = _measure(_stage_plan(plan, search_data, "search", "offline"), context)
+    _, final_data = cut_for_search(plan, context.cache)
+    searched, folder = _measure(search_stage(plan, context.cache), context)
     tried = judge_all(ladder, searched, max_loss=max_loss, objective=objective)
     winner = best(tried, objective)
     if winner is None:
@@ -114,6 +114,12 @@ def search_ladder(
     final_plan = _stage_plan(plan, final_data, "final", *plan.scenarios).model_copy(update=update)
     final, final_folder = _measure(final_plan, context)
     return SearchOutcome(tried, winner, tuple(searched), tuple(final), (folder, final_folder))
+
+
+def search_stage(plan: Plan, cache: Path) -> Plan:
+    """Return the plan of the first stage: its recipes train on nine tenths of train, and the rest selects."""
+    search_data, _ = cut_for_search(plan, cache)
+    return _stage_plan(plan, search_data, "search", "offline")
 
 
 def cut_for_search(plan: Plan, cache: Path) -> tuple[DataPlan, DataPlan]:

@@ -190,6 +190,10 @@ class FakeMachine(LocalMachine):
         """Return no processes."""
         return {}
 
+    def ray_cpu_time(self) -> Mapping[int, tuple[str, float]]:
+        """Return no processes: Ray has not started it."""
+        return {}
+
     def process_usage(self) -> ProcessUsage:
         """Return that workers used all the time there was."""
         now_ns = self._clock.now_ns

@@ -21,8 +21,8 @@ def parent_line(record: Record) -> str:
     share = observer_share(record)
     if share is None or record.observer is None:
         return ""
-    energy = _parent_energy(record.observer)
-    return f"; its parent process used {_percent(share)} of a CPU over the sweep{energy}"
+    energy, ray = _parent_energy(record.observer), _ray(record.observer)
+    return f"; its parent process used {_percent(share)} of a CPU over the sweep{energy}{ray}"
 
 
 def _parent_energy(overhead: HarnessOverhead) -> str:
@@ -33,6 +33,14 @@ def _parent_energy(overhead: HarnessOverhead) -> str:
     )
     pollers = overhead.pollers or 0
     return f"{share}, with {pollers} {'poller' if pollers == 1 else 'pollers'}"
+
+
+def _ray(overhead: HarnessOverhead) -> str:
+    """Return what Ray's processes used on this host beside it; empty where Ray has not started the run."""
+    if overhead.ray_cpu_ns is None or not overhead.sweep_wall_ns:
+        return ""
+    share = _percent(overhead.ray_cpu_ns / overhead.sweep_wall_ns)
+    return f"; Ray's processes ({', '.join(overhead.ray_processes)}) used {share} of a CPU beside it"
 
 
 def _idle(record: Record) -> str:

@@ -19,6 +19,14 @@ from harness.records.store import Store
 pytestmark = pytest.mark.skipif("TEST_CLUSTER" not in os.environ, reason="TEST_CLUSTER is not set")
 
 SMALL = ("--task", "boolq", "--variants", "pytorch-dynamic", "--limit", "8", "--quality", "sample")
+HEAD = {"num_cpus": 1, "resources": {"bench": 1}, "node_name": "head", "include_dashboard": False}
+LADDER = """
+name: mine
+rungs:
+- {name: fixed, engine: pytorch-fixed}
+- {name: half, engine: onnx-fp32, recipes: [{prune: {heads: 0.5, ffn: 0.5}}], over: fixed}
+- {name: less, engine: onnx-fp32, recipes: [{prune: {heads: 0.5, ffn: 0.25}}], over: fixed}
+"""
 BENCH = [sys.executable, "-P", "-c", "from harness.cli import main; main()"]
 
 
@@ -40,9 +48,9 @@ def cluster(cache: Path) -> Iterator[Any]:
     nodes.shutdown()
 
 
-def begun(root: Path, cluster: Any, *words: str) -> "subprocess.Popen[str]":
-    command = [*BENCH, "run", *words, "--cluster", cluster.address, "--store", str(root / "store")]
-    return subprocess.Popen(command, cwd=root, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def begun(root: Path, cluster: Any, *words: str, command: str = "run") -> "subprocess.Popen[str]":
+    line = [*BENCH, command, *words, "--cluster", cluster.address, "--store", str(root / "store")]
+    return subprocess.Popen(line, cwd=root, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
@@ -130,6 +138,91 @@ def test_a_host_that_the_cluster_lacks_is_refused_by_name(tmp_path: Path, cluste
     code, shown = ended(begun(tmp_path, cluster, *SMALL, "--hosts", "on"))
     assert code == 2
     assert "Did you mean one?" in shown
+
+
+def test_a_ladder_is_trained_once_and_measured_on_every_host(tmp_path: Path, cluster: Any) -> None:
+    """A node that joins while others train takes part; the use of Ray's own processes is in the records."""
+    os.environ["BENCH_CACHE"] = str(tmp_path / "cache")
+    (tmp_path / "mine.yaml").write_text(LADDER)
+    words = ("--ladder", "mine.yaml", "--hosts", "one,two", "--rounds", "3", "--limit", "8")
+    code, shown = ended(begun(tmp_path, cluster, *words, "--quality", "sample", command="ladder"))
+    assert code == 0, shown
+    assert "trained again" not in shown
+    ladder = records(tmp_path)
+    assert len({record.run for record in ladder}) == 2
+    steps = {
+        step["key"]
+        for record in ladder
+        if record.cell.variant != "fixed" and record.artifact
+        for step in record.artifact.manifest["preparation"]
+        if step["recipe"] == "prune"
+    }
+    assert len(steps) == 2, "one artifact for each pruned rung, whatever host has measured it"
+    overheads = [record.observer for record in ladder if record.observer]
+    assert overheads
+    assert all("raylet" in each.ray_processes and each.ray_cpu_ns is not None for each in overheads)
+
+
+def test_a_search_measures_its_candidates_on_one_host(tmp_path: Path, cluster: Any) -> None:
+    """They were trained on whichever hosts were free; the winner is measured on val."""
+    os.environ["BENCH_CACHE"] = str(tmp_path / "cache")
+    (tmp_path / "mine.yaml").write_text(LADDER)
+    words = ("--ladder", "mine.yaml", "--hosts", "one", "--max-quality-loss", "100", "--profile", "quick")
+    code, shown = ended(begun(tmp_path, cluster, *words, command="search"))
+    assert code == 0, shown
+    assert "trained again" not in shown
+    assert "train-half is trained on" in shown
+    assert {record.configuration.get("stage") for record in records(tmp_path)} <= {"search", None}
+
+
+def test_trainings_use_free_hosts_and_one_that_joins_later(tmp_path: Path, cluster: Any) -> None:
+    """As many trainings as seeds, each in a folder here."""
+    os.environ["BENCH_CACHE"] = str(tmp_path / "cache")
+    words = ("--model", "embedded", "--seeds", "0,1,2", "--epochs", "1", "--max-time", "20s")
+    command = [*BENCH, "train", *words, "-o", "m/{seed}", "--cluster", cluster.address, "--json"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    node = cluster.add_node(num_cpus=1, resources={"bench": 1}, node_name="late", include_dashboard=False)
+    out, err = process.communicate(timeout=600)
+    cluster.remove_node(node)
+    assert process.returncode == 0, err
+    assert len(json.loads(out)) == 3
+    assert all((tmp_path / f"m/{seed}/model.safetensors").is_file() for seed in range(3))
+
+
+def test_after_a_restart_of_the_head_a_run_goes_on_from_its_journal(tmp_path: Path) -> None:
+    """Ray ends its nodes with the head; nodes of the same names have the journals of the earlier ones."""
+    from ray.cluster_utils import Cluster
+
+    os.environ["BENCH_CACHE"] = str(tmp_path / "cache")
+    first = Cluster(initialize_head=True, head_node_args=HEAD)
+    process = begun(tmp_path, first, *SMALL, "--rounds", "40", "--hosts", "head")
+    journal_of(tmp_path / "cache", "head")
+    first.shutdown()
+    code, shown = ended(process)
+    assert code == 4, shown
+    assert "head: 000-boolq: is lost" in shown
+    second = Cluster(initialize_head=True, head_node_args=HEAD)
+    try:
+        code, shown = ended(begun(tmp_path, second, "--resume", "latest"))
+    finally:
+        second.shutdown()
+    assert code == 0, shown
+    (record,) = records(tmp_path)
+    assert (record.status, len(record.rounds), record.launches) == ("complete", 40, 2)
+
+
+def test_a_dead_cluster_is_one_message(tmp_path: Path) -> None:
+    """The files of its session lie on this machine still."""
+    from ray.cluster_utils import Cluster
+
+    dead = Cluster(initialize_head=True, head_node_args=HEAD)
+    dead.shutdown()
+    code, shown = ended(begun(tmp_path, dead, *SMALL))
+    assert code == 2, shown
+    assert f"{dead.address}: the cluster does not answer" in shown
+    assert "Traceback" not in shown
 
 
 def test_a_cluster_of_this_machine_alone_runs_the_sweep_of_the_documents(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """`bench prepare`: prepare the rungs of a ladder and measure none."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from harness.cli.options.data import DataOptions
 from harness.cli.options.execution import ExecutionOptions
 from harness.cli.options.groups import run_options
 from harness.cli.options.output import Output
+from harness.cli.options.panels import what_option
 from harness.cli.options.selection import LadderOptions, ModelOptions
 from harness.cli.output.terminal import print_json
 from harness.common.errors import ExitCode
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from harness.runs.worker.messages import PreparedArtifact
 
 
+ForSearch = Annotated[
+    bool, what_option("--for-search", "Train on the nine tenths of train that `bench search` trains on.")
+]
+
+
 def prepare(
     context: CliContext,
     data: DataOptions,
@@ -27,12 +33,14 @@ def prepare(
     ladder: LadderOptions,
     execution: ExecutionOptions,
     output: Output,
+    for_search: ForSearch = False,
 ) -> None:
     """Prepare a ladder's rungs; measure none. Prints their size, time and energy."""
     from harness.cli.output.progress import notices, progress_reporter
     from harness.runs.execution.exclusive import cpus_held
     from harness.runs.execution.preparation import prepare as prepare_plan
     from harness.runs.planning.planner import plan_run
+    from harness.studies.search import search_stage
 
     catalog, cache, machine = context.catalog(), context.cache(), context.machine()
     options = replace(run_options(data, model, execution), ladder=ladder.load(catalog))
@@ -41,6 +49,7 @@ def prepare(
         cpus_held(machine, execution.busy, notices(progress, quiet=output.quiet)) as hold_cpus,
     ):
         plan = plan_run(options, catalog, cache, machine, progress, before_work=hold_cpus)
+        plan = search_stage(plan, cache) if for_search else plan
         prepared = prepare_plan(plan, cache, machine, progress)
     rungs = _rungs(prepared)
     if output.json:

@@ -20,12 +20,16 @@ from harness.cli.output.export_paths import named_paths
 from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Mapping, Sequence
 
     from harness.analysis.verdict import ExportPaths
+    from harness.cli.cluster.runs import ClusterRun
     from harness.common.progress import ProgressReporter
     from harness.records.record import Record
     from harness.records.store import RunFolder, Store
+    from harness.runs.cluster.point import Point
+    from harness.runs.cluster.ray_hosts import RayHost
     from harness.runs.execution.run import Run
     from harness.runs.planning.options import RunOptions
 
@@ -49,7 +53,7 @@ def run(
     from harness.runs.execution.exclusive import cpus_held
 
     cluster.check()
-    store = context.open_store(output.store)
+    store, permitted = context.open_store(output.store), amount.max_quality_loss
     options = run_options(data, model, variants, load, amount, execution)
     planned: list[RunOptions] = []
     with (
@@ -63,12 +67,12 @@ def run(
                 typer.echo(format_dry_run(context, store, planned, progress, json=output.json))
                 raise typer.Exit
         if cluster.cluster:
-            _measure_on_cluster(typer_context, cluster, planned, control, output, progress)
+            _measure_on_cluster(typer_context, cluster, planned, control, output, permitted, progress)
         runs = begin_runs(context, store, planned, control.resume, progress, hold_cpus)
         records = execute_runs(runs)
     keep_traces(records, store.root / "traces")
     folders, paths = [run.folder for run in runs], named_paths(runs, planned)
-    print_report(records, folders, json=output.json, permitted=amount.max_quality_loss, paths=paths)
+    print_report(records, folders, json=output.json, permitted=permitted, paths=paths)
     raise typer.Exit(exit_code_of(records))
 
 
@@ -110,17 +114,38 @@ def _measure_on_cluster(
     planned: "Sequence[RunOptions]",
     control: RunControl,
     output: RecordOutput,
+    permitted: float | None,
     progress: "ProgressReporter",
 ) -> None:
     """Measure on the hosts of a cluster, print the report, and exit."""
-    from harness.cli.cluster import measure_on_cluster
+    from harness.cli.cluster.commands import named_files
+    from harness.cli.cluster.runs import begun_queues, measure_on_hosts, new_queues, points_of
 
-    store = typer_context.obj.open_store(output.store)
-    measured = measure_on_cluster(typer_context, cluster, planned, control.resume, store, progress)
+    store, resume = typer_context.obj.open_store(output.store), control.resume
+
+    def queues_for(hosts: "Sequence[RayHost]") -> "list[deque[Point]]":
+        if resume is not None:
+            return begun_queues(hosts, resume)
+        points = points_of(typer_context, planned)
+        return new_queues(hosts, points, cluster.per_host, named_files(planned))
+
+    measured = measure_on_hosts(cluster.cluster, cluster.hosts, queues_for, store, progress)
     progress.finish()
+    report_cluster_run(measured, store, json=output.json, permitted=permitted)
+
+
+def report_cluster_run(
+    measured: "ClusterRun",
+    store: "Store",
+    *,
+    json: bool,
+    price: float | None = None,
+    permitted: float | None = None,
+) -> None:
+    """Keep traces, print one report on what all hosts sealed, and exit."""
     keep_traces(measured.records, store.root / "traces")
     if measured.records:
-        print_report(measured.records, measured.folders, json=output.json)
+        print_report(measured.records, measured.folders, json=json, price=price, permitted=permitted)
     raise typer.Exit(measured.exit_code)
 
 

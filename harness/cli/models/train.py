@@ -11,8 +11,8 @@ import typer
 from harness.cli.context import CliContext
 from harness.cli.models.few_examples import FewExamplesOptions
 from harness.cli.models.first_training import FirstTrainingOptions
-from harness.cli.options.data import DataOptions
-from harness.cli.options.execution import MaxLength, MeterName, Seed
+from harness.cli.options.data import DataOptions, TrainedData
+from harness.cli.options.execution import MaxLength, MeterName, Seed, TrainingCluster
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.output import Output, OutputFolder
 from harness.cli.options.panels import amount_option, how_option, what_option
@@ -88,18 +88,25 @@ class TrainingOptions(OptionGroup):
 
 
 def train(
+    typer_context: typer.Context,
     context: CliContext,
-    data: DataOptions,
+    data: TrainedData,
     first: FirstTrainingOptions,
     training: TrainingOptions,
     few: FewExamplesOptions,
+    cluster: TrainingCluster,
     folder: OutputFolder,
     output: Output,
 ) -> None:
     """Fine-tune a checkpoint on a task. Continues an interrupted training."""
     from harness.cli.output.progress import progress_reporter
 
+    cluster.check(data.task)
     with progress_reporter(quiet=output.quiet) as progress:
+        if cluster.cluster:
+            files = (data.data, training.model, *(first.first or ()))
+            seeds = (cluster.seeds, training.seed)
+            _train_on_cluster(typer_context, cluster, data.task, seeds, files, folder, output, progress)
         if training.model == "scratch":
             _check_no_meter(training.meter)
             first.check_absent()
@@ -111,10 +118,38 @@ def train(
     if output.json:
         print_json(facts)
         return
+    _print(facts, folder)
+
+
+def _print(facts: "JsonObject", folder: Path) -> None:
     typer.echo(f"Trained in {time.strftime('%H:%M:%S', time.gmtime(facts['seconds']))}: {folder}")
     if calibration := facts.get("threshold_calibration"):
         typer.echo(_threshold(calibration))
     typer.echo(f"How, and what it cost: {folder / 'training.json'}")
+
+
+def _train_on_cluster(
+    typer_context: typer.Context,
+    cluster: TrainingCluster,
+    tasks: str,
+    seeds: tuple[str, int],
+    files: "Sequence[Path | str | None]",
+    output_folder: Path,
+    output: Output,
+    progress: "ProgressReporter",
+) -> None:
+    """Train each task with each seed on free hosts, print what each cost, and exit."""
+    from harness.cli.cluster.training import seeds_of, train_on_cluster, trainings_of
+
+    trainings = trainings_of(tasks, seeds_of(*seeds), output_folder)
+    trained, code = train_on_cluster(typer_context, cluster, trainings, files, progress)
+    progress.finish()
+    if output.json:
+        print_json([{"output": str(folder), **facts} for folder, facts in trained.items()])
+    else:
+        for folder, facts in trained.items():
+            _print(facts, folder)
+    raise typer.Exit(code)
 
 
 def _threshold(calibration: "JsonObject") -> str:

@@ -122,6 +122,19 @@ class DataOptions(DataFiles, TaskOptions):
         return replace(options, task=self.task, data=self.data, own=self.user_data)
 
 
+class TrainedData(DataOptions):
+    """A task and its data, or several tasks on a cluster."""
+
+    task: Annotated[
+        str,
+        data_option(
+            "--task NAME",
+            "Task of `bench list`, or custom for your own data; NAME,... with --cluster, one training each.",
+            envvar="BENCH_TASK",
+        ),
+    ] = "boolq"
+
+
 class MeasuredData(DataOptions):
     """A task, its data and the split that is measured."""
 

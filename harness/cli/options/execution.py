@@ -161,17 +161,36 @@ class RunExecution(ServerOptions):
         return replace(super().apply(options), command=self.system_command)
 
 
-class ClusterOptions(OptionGroup):
+ClusterAddress = Annotated[
+    str,
+    how_option(
+        "--cluster ADDRESS",
+        "Work on hosts of a Ray cluster: ray:local or ray://HOST:10001 (docs/howto/cluster.md).",
+    ),
+]
+
+
+class HostsOptions(OptionGroup):
     """The hosts of a cluster that a command measures on."""
 
-    cluster: Annotated[
-        str,
-        how_option(
-            "--cluster ADDRESS",
-            "Measure on hosts of a Ray cluster: ray:local or ray://HOST:10001 (docs/howto/cluster.md).",
-        ),
-    ] = ""
+    cluster: ClusterAddress = ""
     hosts: Annotated[str, how_option("--hosts all|N|NAME,...", "Hosts of the cluster to measure on.")] = "all"
+
+    def check(self) -> None:
+        """Raise UsageError for an option of a cluster without one."""
+        self._check_absent({"--hosts": self.hosts != "all"})
+
+    def _check_absent(self, given: "dict[str, bool]") -> None:
+        if not self.cluster and any(given.values()):
+            raise UsageError(
+                f"{' and '.join(given)} {'are' if len(given) > 1 else 'is'} about a cluster.",
+                remedy="Name one with --cluster, or leave them out.",
+            )
+
+
+class ClusterOptions(HostsOptions):
+    """The hosts of a cluster, and what each of them measures."""
+
     per_host: Annotated[
         Literal["same", "split"],
         how_option(
@@ -181,8 +200,25 @@ class ClusterOptions(OptionGroup):
 
     def check(self) -> None:
         """Raise UsageError for an option of a cluster without one."""
-        if not self.cluster and (self.hosts != "all" or self.per_host != "same"):
+        self._check_absent({"--hosts": self.hosts != "all", "--per-host": self.per_host != "same"})
+
+
+class TrainingCluster(OptionGroup):
+    """The cluster whose free hosts train."""
+
+    cluster: ClusterAddress = ""
+    seeds: Annotated[
+        str,
+        how_option(
+            "--seeds N,...", "With --cluster: a training with each of these seeds, in place of --seed."
+        ),
+    ] = ""
+
+    def check(self, task: str) -> None:
+        """Raise UsageError for several trainings without a cluster."""
+        if not self.cluster and (self.seeds or "," in task):
             raise UsageError(
-                "--hosts and --per-host are about a cluster.",
-                remedy="Name one with --cluster, or leave them out.",
+                "several trainings need a cluster.",
+                where="--seeds" if self.seeds else "--task",
+                remedy="Name one with --cluster; `ray:local` is this machine alone.",
             )

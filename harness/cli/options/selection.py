@@ -101,6 +101,19 @@ class SearchLadder(LadderOptions):
     )
 
 
+class SearchGoal(OptionGroup):
+    """What the search maximises, and the quality it may lose."""
+
+    max_quality_loss: Annotated[
+        float,
+        what_option("--max-quality-loss POINTS", "Largest loss of the first metric, in points.", min=0.0),
+    ] = 1.0
+    objective: Annotated[
+        Literal["speed", "energy", "quality"],
+        what_option("--objective speed|energy|quality", "Minimise time or joules, or maximise the score."),
+    ] = "speed"
+
+
 def load_ladder(name: str, rungs: str | None, parameters: list[str] | None, catalog: "Catalog") -> "Ladder":
     """Return a ladder of the catalog, or the user's own from a file, with only these of its rungs."""
     from harness.common.errors import unknown_name

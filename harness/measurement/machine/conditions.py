@@ -11,6 +11,7 @@ differences have a meaning; the other values are the state at a moment when no w
 import re
 import statistics
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,9 @@ from harness.common.procfs import ROOT, busy, cgroup_values, number, read
 from harness.records.record import GpuSnapshot, MachineSnapshot
 
 PRESSURES = ("cpu", "memory", "io")
+
+RAYLET = "raylet"
+"""The kernel's name of the process that Ray runs on every node of a cluster, and that starts all others."""
 
 
 def take_snapshot(
@@ -60,15 +64,69 @@ def busiest_process(
 
     A process that began and ended in between is missed.
     """
-    used = {
-        pid: seconds - (before[pid][1] if pid in before and before[pid][0] == name else 0.0)
-        for pid, (name, seconds) in after.items()
-    }
+    used = _seconds_between(before, after)
     busiest = max(used, key=used.__getitem__, default=None)
     cpus = used[busiest] * 1e9 / span_ns if busiest is not None and span_ns else 0.0
     if busiest is None or cpus < 0.01:  # noqa: PLR2004 -- 1 % of a CPU is negligible
         return None
     return f"{after[busiest][0]}, {cpus:.2f} CPUs"
+
+
+@dataclass(frozen=True, slots=True)
+class RayUsage:
+    """The CPU time of Ray's processes on this host in nanoseconds, and their names in the kernel."""
+
+    processes: tuple[str, ...]
+    cpu_ns: int
+
+
+def ray_cpu_time(own: int) -> dict[int, tuple[str, float]]:
+    """Return the name and CPU seconds of every process of Ray, where Ray has started `own`; else nothing.
+
+    Ray has started it if a raylet is among its ancestors. Ray's processes are that one and all below it,
+    except `own` and its descendants, and all that run a program of the raylet's package: a head's servers.
+    """
+    try:
+        raylet = next((each for each in psutil.Process(own).parents() if each.name() == RAYLET), None)
+        if raylet is None:
+            return {}
+        below = {raylet.pid, *(child.pid for child in raylet.children(recursive=True))}
+        # ray/core/src/ray/raylet/raylet
+        package = f"{Path(raylet.exe()).parents[4]}/"
+    except (psutil.Error, IndexError):
+        return {}
+    others = cpu_time_by_process(own)
+    return {pid: used for pid, used in others.items() if pid in below or _runs_from(pid, package)}
+
+
+def ray_usage(
+    before: Mapping[int, tuple[str, float]], after: Mapping[int, tuple[str, float]]
+) -> RayUsage | None:
+    """Return what Ray's processes used in between; None if there are none.
+
+    A process that began and ended in between is missed.
+    """
+    if not after:
+        return None
+    seconds = sum(_seconds_between(before, after).values())
+    return RayUsage(tuple(sorted({name for name, _ in after.values()})), round(seconds * 1e9))
+
+
+def _runs_from(pid: int, package: str) -> bool:
+    """Return whether a process runs a program or a script of this folder."""
+    try:
+        return any(word.startswith(package) for word in psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return False
+
+
+def _seconds_between(
+    before: Mapping[int, tuple[str, float]], after: Mapping[int, tuple[str, float]]
+) -> dict[int, float]:
+    return {
+        pid: seconds - (before[pid][1] if pid in before and before[pid][0] == name else 0.0)
+        for pid, (name, seconds) in after.items()
+    }
 
 
 def _number(path: Path) -> int | None:

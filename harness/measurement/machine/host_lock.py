@@ -1,7 +1,8 @@
 """The lock on the CPUs of a host: two measurements never share a core, whoever started them.
 
 One file for the whole host holds a byte for each CPU, and a measurement locks the bytes of its CPUs
-(fcntl(2), advisory record locks). The kernel unlocks them when the process ends, however that happens, and it
+(fcntl(2), advisory record locks). Trainings of a cluster lock them together, with shared locks, and
+none beside a measurement. The kernel unlocks them when the process ends, however that happens, and it
 knows the holder. Containers with a `/tmp` of their own do not see one another's locks.
 """
 
@@ -34,14 +35,15 @@ _LONGEST_COMMAND = 100
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a CPU: the process id, or 0 where the kernel does not show it here."""
+    """Who holds a CPU: the process id, or 0 where the kernel does not show it here; whether it trains."""
 
     cpu: int
     pid: int
+    trains: bool = False
 
     def __str__(self) -> str:
         """Name the process with its user and its command."""
-        return f"{_describe(self.pid)}, which measures on CPU {self.cpu}"
+        return f"{_describe(self.pid)}, which {'trains' if self.trains else 'measures'} on CPU {self.cpu}"
 
 
 def cores_of(cpus: Iterable[int], root: Path = ROOT) -> list[int]:
@@ -51,18 +53,23 @@ def cores_of(cpus: Iterable[int], root: Path = ROOT) -> list[int]:
 
 @contextmanager
 def hold_cpus(
-    cpus: Sequence[int], on_busy: OnBusy, report: Callable[[str], None], path: Path = LOCK_FILE
+    cpus: Sequence[int],
+    on_busy: OnBusy,
+    report: Callable[[str], None],
+    path: Path = LOCK_FILE,
+    *,
+    trains: bool = False,
 ) -> Iterator[None]:
     """Hold these CPUs; where another process holds one, wait, raise MeasurementError, or only report it.
 
-    `report` receives whom is waited for. Waiting takes no CPU time. Where the file cannot be locked, `report`
-    receives the reason, and the measurement goes on.
+    With `trains` others that train hold them too. `report` receives whom is waited for. Waiting takes no CPU
+    time. Where the file cannot be locked, `report` receives the reason, and the work goes on.
     """
     handle = None
     try:
         try:
             handle = _open(path)
-            _take_or_wait(handle, cpus, on_busy, report)
+            _take_or_wait(handle, cpus, on_busy, report, fcntl.LOCK_SH if trains else fcntl.LOCK_EX)
         except OSError as error:
             reason = error.strerror or str(error)
             report(f"{path}: the CPUs are not locked, because {reason}: another bench may use them too.")
@@ -72,8 +79,10 @@ def hold_cpus(
             os.close(handle)
 
 
-def _take_or_wait(handle: int, cpus: Sequence[int], on_busy: OnBusy, report: Callable[[str], None]) -> None:
-    while holder := _take(handle, cpus):
+def _take_or_wait(
+    handle: int, cpus: Sequence[int], on_busy: OnBusy, report: Callable[[str], None], kind: int
+) -> None:
+    while holder := _take(handle, cpus, kind):
         if on_busy == "refuse":
             raise MeasurementError(
                 f"the CPUs are in use by {holder}.",
@@ -84,28 +93,28 @@ def _take_or_wait(handle: int, cpus: Sequence[int], on_busy: OnBusy, report: Cal
             report(f"the CPUs are shared with {holder}: both measurements disturb each other.")
             return
         report(f"waiting for {holder}. Ctrl-C ends this; --busy refuse does not wait.")
-        fcntl.lockf(handle, fcntl.LOCK_EX, 1, holder.cpu)  # sleeps until the holder has ended
+        fcntl.lockf(handle, kind, 1, holder.cpu)  # sleeps until the holder has ended
         fcntl.lockf(handle, fcntl.LOCK_UN, 1, holder.cpu)
 
 
-def _take(handle: int, cpus: Sequence[int]) -> Holder | None:
+def _take(handle: int, cpus: Sequence[int], kind: int) -> Holder | None:
     """Lock all CPUs and return None, or lock none and return who holds the first that is not free."""
     for cpu in cpus:
         try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, cpu)
+            fcntl.lockf(handle, kind | fcntl.LOCK_NB, 1, cpu)
         except OSError as error:
             fcntl.lockf(handle, fcntl.LOCK_UN)
             if error.errno not in (errno.EACCES, errno.EAGAIN):
                 raise
-            return Holder(cpu, _holder_pid(handle, cpu))
+            return _holder(handle, cpu)
     return None
 
 
-def _holder_pid(handle: int, cpu: int) -> int:
-    """Return the process that holds a CPU; 0 if it has just ended, or runs in another container."""
+def _holder(handle: int, cpu: int) -> Holder:
+    """Return who holds a CPU, as process 0 if it has just ended, or runs in another container."""
     request = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, cpu, 1, 0)
     kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(handle, fcntl.F_GETLK, request))
-    return 0 if kind == fcntl.F_UNLCK else max(0, int(pid))
+    return Holder(cpu, 0 if kind == fcntl.F_UNLCK else max(0, int(pid)), kind == fcntl.F_RDLCK)
 
 
 def _open(path: Path) -> int:

@@ -4,5 +4,9 @@
     host:   point --`bench run`--> a store of its own, with its journal --sealed files-->  `point.py`
     driver: sealed files --hashes checked--> the store of the user                        `collect.py`
 
-Interleaving, pinning, clock, meters and journal never leave a host. Ray is known to `ray_hosts.py` alone.
+    driver: trainings --tasks--> whichever host is free, not exclusive                     `ray_tasks.py`
+    host:   training --`bench train`, `bench prepare`--> files                             `training.py`
+
+Interleaving, pinning, clock, meters and journal never leave a host. Ray is known to `ray_hosts.py` and
+`ray_tasks.py` alone.
 """

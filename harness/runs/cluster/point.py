@@ -1,10 +1,11 @@
 """What runs on a host: one point of a sweep as a whole `bench run`, in a process and a store of its own.
 
-    no run in the store of the point --> bench run ARGUMENTS
+    no run in the store of the point --> bench run ARGUMENTS, or bench ladder, or bench search
     a run that is not finished       --> bench run --resume
     a sealed run                     --> nothing: its files are returned
 
-So a point can be requested again after any fault: what its journal holds is not measured again.
+So a point can be requested again after any fault: what its journal holds is not measured again. A search has
+several runs that depend on one another, so one that did not end begins again.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,19 @@ from harness.common.errors import ExitCode, last_lines
 from harness.common.processes.guarded import GuardedProcess
 from harness.records.store import RunFolder, Store
 
-PROGRAM = "import os, sys; os.chdir(sys.argv.pop(1)); from harness.cli import main; main()"
-"""`bench` in the working folder that the first argument names."""
+PROGRAM = (
+    "import os, sys; os.chdir(sys.argv.pop(1)); os.dup2(int(sys.argv.pop(1)), 1); "
+    "from harness.cli import main; main()"
+)
+"""`bench` in the folder that the first argument names; the second one is a descriptor for its stdout."""
 
 MOST_STARTS = 3
 """How often a `bench run` that a signal ended is continued."""
+
+BY_SIGNAL = (-signal.SIGKILL, -signal.SIGTERM, int(ExitCode.TERMINATED))
+"""How a `bench` ends that somebody else has ended: it is started again."""
+
+SEARCH = "search"
 
 _WAIT_S = 3600.0
 _NO_MESSAGES: tuple[str, ...] = ()
@@ -34,7 +43,7 @@ _NO_MESSAGES: tuple[str, ...] = ()
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One `bench run`: its name within the job, its arguments without a store, and where it is started.
+    """One command of `bench`: its name within the job, arguments without a store, and where it is started.
 
     `environment` holds the variables of bench that the user has set (`BENCH_...`).
     """
@@ -44,6 +53,7 @@ class Point:
     arguments: tuple[str, ...]
     folder: str
     environment: Mapping[str, str]
+    command: str = "run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +78,11 @@ def run_point(point: Point, host: str, environment: Mapping[str, str], cache: Pa
     code, messages, starts = int(ExitCode.DONE), _NO_MESSAGES, 0
     while starts < MOST_STARTS and not _is_sealed(store) and (point.arguments or store.runs()):
         starts += 1
-        code, messages = _bench(_arguments(point, store), point, environment)
-        if code not in (-signal.SIGKILL, -signal.SIGTERM, int(ExitCode.TERMINATED)):
+        if point.command == SEARCH:
+            shutil.rmtree(store.root / "runs", ignore_errors=True)
+        ended = bench(_arguments(point, store), point, environment)
+        code, messages = ended.exit_code, ended.messages
+        if code not in BY_SIGNAL:
             break
     folders = store.runs()
     sealed = {folder.name: _files(folder) for folder in folders if not folder.unfinished}
@@ -103,21 +116,33 @@ def _is_sealed(store: Store) -> bool:
 
 
 def _arguments(point: Point, store: Store) -> list[str]:
-    arguments = ["--resume", "all"] if store.runs() else list(point.arguments)
-    return ["run", *arguments, "--store", str(store.root), "--busy", "wait"]
+    arguments = ["run", "--resume", "all"] if store.runs() else [point.command, *point.arguments]
+    return [*arguments, "--store", str(store.root), "--busy", "wait"]
 
 
-def _bench(arguments: list[str], point: Point, environment: Mapping[str, str]) -> tuple[int, tuple[str, ...]]:
-    """Run `bench` below a guard, so that it ends with this process; return exit code and last messages."""
-    command = [sys.executable, "-P", "-c", PROGRAM, point.folder, *arguments]
-    with tempfile.TemporaryFile() as log:
-        process = GuardedProcess(command, {**environment, **point.environment}, log=log)
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a `bench` ended: its exit code, its last messages, and what it printed on stdout."""
+
+    exit_code: int
+    messages: tuple[str, ...]
+    output: bytes
+
+
+def bench(arguments: Sequence[str], point: Point, environment: Mapping[str, str]) -> Ended:
+    """Run `bench` below a guard, so that it ends with this process."""
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryFile() as output:
+        handle = output.fileno()
+        command = [sys.executable, "-P", "-c", PROGRAM, point.folder, str(handle), *arguments]
+        variables = {**environment, **point.environment}
+        process = GuardedProcess(command, variables, log=log, descriptors=[handle])
         try:
             while (code := process.wait(_WAIT_S)) is None:
                 continue
         finally:
             process.end()
-        return code, tuple(last_lines(log))
+        output.seek(0)
+        return Ended(code, tuple(last_lines(log)), output.read())
 
 
 def _files(folder: RunFolder) -> dict[str, bytes]:

@@ -1,7 +1,8 @@
 """Hosts of a Ray cluster: found, held one measurement each, and asked again after a fault.
 
 A host takes part if its node was started with the resource `bench` (`ray start --resources '{"bench": 1}'`).
-The resource is exclusive: a second sweep waits for it. An actor on the node runs points; it is bound to the
+A measurement takes all of it: a second sweep waits. A training takes a small part: many fit on a host, as its
+CPUs allow, and none beside a measurement. An actor on the node runs points; it is bound to the
 node, because the journal of a point lies there. The processes that measure get the environment in which the
 node was started, without what Ray sets for its workers (`OMP_NUM_THREADS`, `CUDA_VISIBLE_DEVICES`, a low
 priority).
@@ -10,15 +11,17 @@ priority).
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from harness.common.errors import DeviceError, ExitCode, UsageError, unknown_name
 from harness.common.json_types import JsonObject
+from harness.measurement.machine.host_lock import cores_of, hold_cpus
 from harness.runs.cluster.dispatch import HostLost
 from harness.runs.cluster.point import Point, PointResult, digest_of, forget_point, jobs_of, run_point
+from harness.runs.cluster.training import Files, Trained, add_artifact, run_training
 from harness.systems.artifact_cache import default_cache
 
 RESOURCE = "bench"
@@ -29,6 +32,9 @@ UNKNOWN_S = 60.0
 
 MOST_ACTORS = 3
 """How many processes of a host may end while they run one point."""
+
+TRAINING_SHARE = 0.001
+"""The part of `bench` that a training takes; Ray counts in ten thousandths."""
 
 _PING_S = 10.0
 _POLL_S = 1.0
@@ -52,8 +58,8 @@ class Runner:
         return {path: digest_of(path) for path in paths}
 
     def run(self, point: Point) -> PointResult:
-        """Run or continue a point, at the priority of the node."""
-        if not restore_priority(os.getppid()):
+        """Run or continue a point, on the CPUs and at the priority of the node."""
+        if not restore_scheduling(os.getppid()):
             return PointResult(int(ExitCode.BAD_INPUT), {}, (), (NICE,))
         return run_point(point, self._host, started_environment(os.getppid()), self._cache)
 
@@ -65,12 +71,31 @@ class Runner:
         """Remove the store of a point that was handed over."""
         forget_point(job, name, self._cache, self._host)
 
+    def add_artifact(self, key: str, files: Files) -> None:
+        """Put an artifact that another host made into the cache."""
+        add_artifact(key, files, self._cache)
+
+
+def train_here(point: Point, expected: Mapping[str, str | None]) -> Trained:
+    """Train on the host of this process, beside other trainings and beside no measurement; a task of Ray."""
+    import ray
+
+    node, here = os.getppid(), ray.get_runtime_context().get_node_id()
+    name = next((host.name for host in candidates(ray.nodes()).values() if host.node == here), here)
+    restore_scheduling(node)
+    with hold_cpus(cores_of(os.sched_getaffinity(0)), "wait", lambda _: None, trains=True):
+        return run_training(point, name, started_environment(node), default_cache(), expected)
+
 
 NICE = "Ray runs its workers at a low priority: start the node with RAY_worker_niceness=0"
 
 
-def restore_priority(node: int) -> bool:
-    """Give this process the priority of the node's, which Ray lowers; return whether that was possible."""
+def restore_scheduling(node: int) -> bool:
+    """Give this process the CPUs and the priority of the node's, which Ray may have lowered.
+
+    Return whether it has that priority now.
+    """
+    os.sched_setaffinity(0, os.sched_getaffinity(node))
     wanted = os.getpriority(os.PRIO_PROCESS, node)
     if os.getpriority(os.PRIO_PROCESS, 0) != wanted:
         with suppress(PermissionError):
@@ -90,8 +115,9 @@ class RayHost:
     """One node of a Ray cluster."""
 
     def __init__(self, node: JsonObject, name: str) -> None:
-        self._node, self.name = node["NodeID"], name
+        self.node, self.name, self.cpus = node["NodeID"], name, float(node["Resources"].get("CPU", 0))
         self._actor: RemoteRunner = None
+        self._has_answered = False
 
     def run(self, point: Point) -> PointResult:
         """Run a point; where the process or the connection is lost, ask the journal of the host again."""
@@ -112,6 +138,18 @@ class RayHost:
         """Remove what the host keeps of a point."""
         self._call("forget", job, name)
 
+    def add_artifact(self, key: str, files: Files) -> None:
+        """Put an artifact that another host made into the cache there."""
+        self._call("add_artifact", key, dict(files))
+
+    def release(self) -> None:
+        """Hold the host no longer, until the next call."""
+        import ray
+
+        if self._actor is not None:
+            ray.kill(self._actor)
+            self._actor, self._has_answered = None, False
+
     def _call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401 -- what the method returns
         import ray
         from ray.exceptions import RayActorError
@@ -122,20 +160,23 @@ class RayHost:
                 return ray.get(getattr(actor, method).remote(*arguments))
             except RayActorError:
                 continue
+            except ConnectionError as error:
+                raise HostLost(f"the head does not answer: {error}.", where=self.name) from None
         raise HostLost(f"its process ended {MOST_ACTORS} times.", where=self.name)
 
     def _available_actor(self) -> RemoteRunner:
-        """Return an actor that answers: the one that there is, or a new one; HostLost if the node is gone."""
+        """Return an actor that answers: the one that there is, or a new one; HostLost if the node is gone.
+
+        A new actor waits without a limit, as long as its node lives: another sweep may hold the host.
+        """
         import ray
         from ray.exceptions import GetTimeoutError, RayActorError
 
         end = time.monotonic() + UNKNOWN_S
-        while time.monotonic() < end:
-            if not self._is_alive():
-                break
+        while self._is_alive() and (time.monotonic() < end or not self._has_answered):
             self._actor = self._actor or self._new_actor()
             try:
-                ray.get(self._actor.ping.remote(), timeout=max(_PING_S, end - time.monotonic()))
+                self._has_answered = ray.get(self._actor.ping.remote(), timeout=_PING_S)
             except GetTimeoutError:
                 continue
             except RayActorError as error:
@@ -149,13 +190,13 @@ class RayHost:
     def _is_alive(self) -> bool:
         import ray
 
-        return any(node["NodeID"] == self._node and node["Alive"] for node in ray.nodes())
+        return any(node["NodeID"] == self.node and node["Alive"] for node in ray.nodes())
 
     def _new_actor(self) -> RemoteRunner:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        strategy = NodeAffinitySchedulingStrategy(self._node, soft=False)
+        strategy = NodeAffinitySchedulingStrategy(self.node, soft=False)
         options = {"num_cpus": 0, "resources": {RESOURCE: 1}, "scheduling_strategy": strategy}
         return ray.remote(Runner).options(**options).remote(self.name)
 

@@ -17,7 +17,6 @@ from harness.analysis.statistics.adaptive_cost import adaptive_cost_of
 from harness.analysis.statistics.latency_percentiles import TimedPass, call_medians, percentiles
 from harness.common.json_types import JsonObject
 from harness.measurement.energy.check import widen_resolution
-from harness.measurement.machine.interference import ProcessUsage
 from harness.records.cell import Cell
 from harness.records.journal import CellJournal
 from harness.records.journal_entries import RoundEntry, VisitEntry
@@ -103,7 +102,7 @@ def seal_cell(shared: SharedFacts, cell: Cell, journal: CellJournal) -> tuple[Re
         memory=_memory(journal),
         quality=_quality(task, shared, cell, journal, answers),
         spent=_spent(task, shared, cell, journal),
-        observer=_observer(journal, shared.conditions.usage),
+        observer=_observer(journal, shared.conditions),
         configuration=plan.configuration | ({"model": plan.model_of(cell.variant).name} if side else {}),
     )
     return record, _samples(task, shared.examples, journal, answers)
@@ -161,7 +160,8 @@ def _start(journal: CellJournal) -> Startup | None:
     )
 
 
-def _observer(journal: CellJournal, used: ProcessUsage | None) -> HarnessOverhead | None:
+def _observer(journal: CellJournal, conditions: RunConditions) -> HarnessOverhead | None:
+    used, ray = conditions.usage, conditions.ray
     if journal.opened is None:
         return None
     if used is None:
@@ -172,6 +172,8 @@ def _observer(journal: CellJournal, used: ProcessUsage | None) -> HarnessOverhea
         parent_cpu_ns=used.parent_ns,
         workers_cpu_ns=used.workers_ns,
         pollers=used.pollers,
+        ray_cpu_ns=ray.cpu_ns if ray else None,
+        ray_processes=ray.processes if ray else (),
     )
 
 

@@ -7,7 +7,7 @@ peaks, if requested; fingerprint, snapshot, CPU times                the same ag
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.measurement.machine.conditions import busiest_process
+from harness.measurement.machine.conditions import RayUsage, busiest_process, ray_usage
 from harness.measurement.machine.host import host_changes
 from harness.measurement.machine.interference import ProcessUsage
 from harness.records.record import ComputeLimit, Conditions, Host, MachineSnapshot
@@ -18,7 +18,8 @@ from harness.runs.services import Observer
 class RunConditions:
     """The machine as it was before, what changed, what moved, and what the harness used in nanoseconds.
 
-    `limit` is None where it was not requested, `conditions` and `usage` of a run that has not ended.
+    `limit` is None where it was not requested, `conditions` and `usage` of a run that has not ended, `ray` of
+    one that Ray has not started.
     """
 
     host: Host
@@ -26,6 +27,7 @@ class RunConditions:
     conditions: Conditions | None
     usage: ProcessUsage | None
     limit: ComputeLimit | None = None
+    ray: RayUsage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class RunInProgress:
     processes: Mapping[int, tuple[str, float]]
     usage: ProcessUsage
     limit: ComputeLimit | None
+    ray: Mapping[int, tuple[str, float]]
 
     def end(self) -> RunConditions:
         """Observe again, now that the last worker has ended."""
@@ -54,6 +57,7 @@ class RunInProgress:
             ),
             usage=used,
             limit=peaks_after(self.limit, self.observer) if self.limit else None,
+            ray=ray_usage(self.ray, self.observer.ray_cpu_time()),
         )
 
 
@@ -61,7 +65,8 @@ def begin(observer: Observer, cpus: tuple[int, ...], *, roofline: bool = False) 
     """Observe the machine before the first worker starts; with `roofline` measure its peaks first."""
     limit = peaks_before(len(cpus), observer) if roofline else None
     host, snapshot, processes = observer.host(), observer.snapshot(cpus), observer.cpu_time_by_process()
-    return RunInProgress(observer, cpus, host, snapshot, processes, observer.process_usage(), limit)
+    usage, ray = observer.process_usage(), observer.ray_cpu_time()
+    return RunInProgress(observer, cpus, host, snapshot, processes, usage, limit, ray)
 
 
 def peaks_before(threads: int, observer: Observer) -> ComputeLimit:

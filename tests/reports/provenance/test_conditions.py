@@ -118,3 +118,17 @@ def test_the_harness_line_gives_its_cpu_time_and_modelled_share_of_energy() -> N
     )
     assert parent_line(a_record()) == ""
     assert "0.5 % of a CPU over the sweep" in render_records([a_record(observer=observer)], "markdown")
+
+
+def test_the_harness_line_names_the_processes_of_ray_and_their_cpu_time() -> None:
+    """2 s of 100 s on a host of a cluster; nothing where Ray has not started the run."""
+    observer = HarnessOverhead(
+        loop_ns_per_request=200.0,
+        sweep_wall_ns=100 * S,
+        parent_cpu_ns=0,
+        ray_cpu_ns=2 * S,
+        ray_processes=("gcs_server", "raylet"),
+    )
+    assert parent_line(a_record(observer=observer)).endswith(
+        "; Ray's processes (gcs_server, raylet) used 2 % of a CPU beside it"
+    )

@@ -1,9 +1,20 @@
+import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from harness.measurement.machine.conditions import busiest_process, cpu_time_by_process, take_snapshot
+from harness.measurement.machine.conditions import (
+    RayUsage,
+    busiest_process,
+    cpu_time_by_process,
+    ray_cpu_time,
+    ray_usage,
+    take_snapshot,
+)
 from harness.records.record import GpuSnapshot, MachineSnapshot
 
 CPU = "sys/devices/system/cpu"
@@ -94,3 +105,38 @@ def test_our_own_processes_are_no_strangers() -> None:
     cpu_time = cpu_time_by_process(os.getpid())
     assert os.getpid() not in cpu_time
     assert all(name and seconds >= 0 for name, seconds in cpu_time.values())
+
+
+RAY_OF_THIS = (
+    "import json, os; from harness.measurement.machine.conditions import ray_cpu_time; "
+    "print(json.dumps(sorted(name for name, _ in ray_cpu_time(os.getpid()).values())))"
+)
+
+
+def test_the_processes_of_ray_are_found_by_what_the_kernel_shows_of_them(tmp_path: Path) -> None:
+    """A raylet that has started this one, what is below it, and a server of the same package."""
+    package = tmp_path / "ray"
+    raylet, server = package / "core/src/ray/raylet/raylet", package / "core/src/ray/gcs/gcs_server"
+    for program in (raylet, server):
+        program.parent.mkdir(parents=True)
+        shutil.copy("/bin/sh", program)
+    script = f"sleep 60 & '{sys.executable}' -c '{RAY_OF_THIS}'; kill $!"
+    other = subprocess.Popen([server, "-c", "read line"], stdin=subprocess.PIPE)
+    try:
+        done = subprocess.run([raylet, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    finally:
+        other.kill()
+        other.communicate()
+    assert json.loads(done.stdout) == ["gcs_server", "raylet", "sleep"]
+
+
+def test_without_a_raylet_above_this_process_nothing_is_of_ray() -> None:
+    """Ray may run on this machine all the same: then it is another program."""
+    assert ray_cpu_time(os.getpid()) == {}
+    assert ray_usage({}, {}) is None
+
+
+def test_the_use_of_ray_is_summed_over_its_processes() -> None:
+    """One was there before, one began later."""
+    before, after = {1: ("raylet", 5.0)}, {1: ("raylet", 6.0), 2: ("ray::IDLE", 0.5)}
+    assert ray_usage(before, after) == RayUsage(("ray::IDLE", "raylet"), 1_500_000_000)

@@ -17,13 +17,13 @@ def lock(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def holder_of(cpus: list[int], lock: Path) -> Iterator[int]:
+def holder_of(cpus: list[int], lock: Path, *, trains: bool = False) -> Iterator[int]:
     """Yield the process that holds these CPUs; it ends at the latest with the `with`."""
     ready, tell = os.pipe()
     child = forked()
     if child == 0:
         try:
-            with hold_cpus(cpus, "refuse", print, lock):
+            with hold_cpus(cpus, "refuse", print, lock, trains=trains):
                 os.write(tell, b"x")
                 signal.pause()
         finally:
@@ -113,3 +113,20 @@ def test_a_core_is_held_whole(tmp_path: Path) -> None:
     topology.mkdir(parents=True)
     (topology / "thread_siblings_list").write_text("1,5\n")
     assert cores_of([1, 2], tmp_path) == [1, 2, 5]
+
+
+def test_trainings_share_cpus_with_one_another_and_with_no_measurement(lock: Path) -> None:
+    """Whichever was there first; the message says what the other one does."""
+    with holder_of([0], lock, trains=True) as pid:
+        with hold_cpus([0], "refuse", print, lock, trains=True):
+            pass
+        with pytest.raises(MeasurementError) as caught, hold_cpus([0], "refuse", print, lock):
+            pass
+        assert f"process {pid} of " in str(caught.value)
+        assert "which trains on CPU 0" in str(caught.value)
+    with (
+        holder_of([0], lock),
+        pytest.raises(MeasurementError),
+        hold_cpus([0], "refuse", print, lock, trains=True),
+    ):
+        pass

@@ -1,13 +1,15 @@
 """What needs no Ray: names of hosts, and what a node was started with. `tests/cluster` has the rest."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.common.errors import UsageError
-from harness.runs.cluster.ray_hosts import candidates, named_hosts, restore_priority, started_environment
+from harness.runs.cluster.ray_hosts import candidates, named_hosts, started_environment
 
 
 def node(number: int, name: str = "", *, alive: bool = True, resource: float = 1) -> dict[str, Any]:
@@ -57,6 +59,13 @@ def test_the_environment_is_that_in_which_the_node_was_started(tmp_path: Path) -
     assert started_environment(7, tmp_path) == {"HOME": "/home/a", "OPTIONS": "a=b"}
 
 
-def test_a_priority_that_is_that_of_the_node_stays() -> None:
-    """This process has its own."""
-    assert restore_priority(os.getpid())
+def test_a_point_runs_on_the_cpus_and_at_the_priority_of_the_node() -> None:
+    """Here the node is this process, which keeps both; a child that has one CPU gets the others back."""
+    cpus = os.sched_getaffinity(0)
+    script = (
+        f"import os; os.sched_setaffinity(0, {{{min(cpus)}}}); "
+        "from harness.runs.cluster.ray_hosts import restore_scheduling; "
+        f"print(restore_scheduling({os.getpid()}), os.sched_getaffinity(0) == {cpus})"
+    )
+    command = [sys.executable, "-c", script]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True True\n"

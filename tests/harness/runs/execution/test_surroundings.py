@@ -109,6 +109,7 @@ def test_what_moved_and_what_the_harness_used_is_in_the_record(tmp_path: Path) -
         snapshot=lambda _cpus: next(moments),
         process_usage=lambda: next(used),
         cpu_time_by_process=iter([{7: ("stress", 1.0)}, {7: ("stress", 51.0)}]).__next__,
+        ray_cpu_time=iter([{8: ("raylet", 5.0)}, {8: ("raylet", 6.0), 9: ("ray::IDLE", 0.5)}]).__next__,
     )
     for record in measured(world):
         assert record.conditions is not None
@@ -116,4 +117,6 @@ def test_what_moved_and_what_the_harness_used_is_in_the_record(tmp_path: Path) -
         assert record.conditions.busiest == "stress, 0.50 CPUs"
         assert (record.observer.parent_cpu_ns, record.observer.sweep_wall_ns) == (3 * 10**9, 100 * 10**9)
         assert (record.observer.workers_cpu_ns, record.observer.pollers) == (90 * 10**9, 2)
+        assert record.observer.ray_cpu_ns == 1_500_000_000
+        assert record.observer.ray_processes == ("ray::IDLE", "raylet")
         assert {"conditions-changed", "observer-cost"} <= {warning.code for warning in warnings_of(record)}

@@ -76,4 +76,4 @@ def judged(
     tried = judge_all(ladder, searched, max_loss=goal.max_quality_loss, objective=goal.objective)
     runs = list(dict.fromkeys(record.run for record in (*searched, *final)))
     folders = tuple(folder for run in runs for folder in measured.folders if folder.name == run)
-    return SearchOutcome(tried, best(tried), tuple(searched), tuple(final), folders)
+    return SearchOutcome(tried, best(tried, goal.objective), tuple(searched), tuple(final), folders)

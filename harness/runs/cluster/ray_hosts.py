@@ -10,6 +10,7 @@ priority).
 
 import os
 import re
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -210,7 +211,7 @@ def ray_hosts(address: str, wanted: str) -> Iterator[list[RayHost]]:
         raise UsageError(
             "a cluster needs Ray, which is not installed.",
             where="--cluster",
-            remedy="pip install 'ray>=2.40'",
+            remedy="pip install 'ray[client]>=2.40'",
         ) from None
     _connect(address)
     try:
@@ -228,16 +229,23 @@ def _connect(address: str) -> None:
         settings = {"worker_niceness": 0}
         ray.init("local", resources={RESOURCE: 1}, include_dashboard=False, _system_config=settings, **quiet)
         return
-    if not re.fullmatch(r"(ray://)?[^:/]+:[0-9]+", address):
+    if not re.fullmatch(r"(ray://)?[^:/]+:[0-9]{1,5}", address):
         raise UsageError(f"expected {LOCAL}, ray://HOST:PORT or HOST:PORT, got {address}.", where="--cluster")
     try:
+        # Ray waits for minutes for a head that is gone
+        socket.create_connection(_host_and_port(address), timeout=_PING_S).close()
         ray.init(address=address, **quiet)
-    except (ConnectionError, OSError, RuntimeError) as error:
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:  # ValueError: without ray[client]
         raise DeviceError(
             f"the cluster does not answer: {error}.",
             where=address,
             remedy="Start it with `ray start --head`, and name its port for clients (10001).",
         ) from None
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    return host, int(port)
 
 
 def candidates(nodes: Sequence[JsonObject]) -> dict[str, RayHost]:

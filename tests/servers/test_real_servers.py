@@ -1,6 +1,7 @@
 """Real model servers on loopback, started, measured and ended by `bench run`: `tox -e servers` runs it.
 
-Each serves the folder that `bench export onnx-int8 --server` wrote, so its answers must be the same.
+Each serves the folder that `bench export onnx-int8 --server` wrote, so its answers must be the same. Infinity
+serves the checkpoint itself, and gets pairs as one text, so its answers are others.
 """
 
 import json
@@ -14,24 +15,30 @@ import psutil
 import pytest
 
 SERVERS = os.environ.get("SERVERS_PYTHON", "")
+INFINITY = os.environ.get("INFINITY_PYTHON", "")
 pytestmark = pytest.mark.skipif(not SERVERS, reason="`tox -e servers` makes the environment")
 
 BENCH = str(Path(sys.executable).with_name("bench"))
 SECONDS = 0.02
-"""CPU time of each answer of the server that burns a known amount."""
+"""CPU time for each answer of the server that burns a known amount."""
 
 BURNING = f"""
-import json, sys, time
+import json, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+one_at_a_time, used_up = threading.Lock(), None
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        end = time.thread_time() + {SECONDS}
-        while time.thread_time() < end:
-            pass
+        with one_at_a_time:
+            # by the clock of the whole process, so that reading and writing are part of what is burnt
+            global used_up
+            used_up = (used_up or time.process_time()) + {SECONDS}
+            while time.process_time() < used_up:
+                pass
         body = b'{{"label": "entailment"}}'
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -131,9 +138,43 @@ def test_servers_answer_as_the_model_that_they_serve(exported: dict[str, Path], 
     assert not left_over(str(exported["mlserver"]))
 
 
+def test_the_highest_rate_of_a_server_that_keeps_an_objective_is_found(
+    exported: dict[str, Path], tmp_path: Path
+) -> None:
+    """An objective that any rate below the capacity keeps."""
+    words = ["--scenario", "server", "--slo", "p50=5s", "--variants", "onnx-int8"]
+    load = run(tmp_path, *words, *options_of("litserve", exported))["litserve server"]["load"]
+    assert load["promise"] == "p50=5s"
+    assert 0 < load["highest_rate"] <= load["capacity"]
+    assert load["highest_rate"] in [trial["rate"] for trial in load["trials"] if trial["kept"]]
+
+
+@pytest.mark.skipif(not INFINITY, reason="`tox -e servers` makes the environment")
+def test_infinity_answers_pairs_that_are_joined(tmp_path: Path) -> None:
+    """The same in every scenario; it truncates what is too long for the model."""
+    from baselines.models.resolve import resolve
+    from harness.systems.artifact_cache import ArtifactCache, default_cache
+    from harness.workload.tasks import get_task
+
+    folder = resolve("embedded", get_task("rte"), ArtifactCache(default_cache())).folder
+    program, offline = Path(INFINITY).with_name("infinity_emb"), "env HF_HUB_OFFLINE=1 DO_NOT_TRACK=1"
+    engine = "--engine torch --no-bettertransformer --device cpu --no-model-warmup"
+    command = f"{offline} {program} v2 --model-id {folder} {engine} --host 127.0.0.1 --port {{port}}"
+    words = ["--system-url", "infinity=http://127.0.0.1:{port}/classify", "--system-separator", " [SEP] "]
+    words += ["--system-server", command, "--variants", "onnx-int8", "--scenario", "single-stream,offline"]
+    records = run(tmp_path, *words)
+    single, together = (records[f"infinity {scenario}"] for scenario in ("single-stream", "offline"))
+    assert (single["status"], together["status"]) == ("complete", "complete")
+    assert single["placement"]["effective"]["server"] == "infinity"
+    assert single["placement"]["effective"]["protocol"] == "infinity"
+    assert single["quality"]["answers_sha256"] == together["quality"]["answers_sha256"]
+    assert single["memory"]["peak_bytes"] > 20_000_000
+    assert not left_over(str(folder))
+
+
 @pytest.mark.parametrize("named", [False, True])
 def test_the_energy_of_a_server_is_that_of_the_cpu_time_it_burns(tmp_path: Path, *, named: bool) -> None:
-    """Within 5 %, with the client's own; started by bench, or by somebody else and named by its pid."""
+    """Within 5 % of what its own clock and the client's show; started by bench, or named by its pid."""
     script = tmp_path / "burning.py"
     script.write_text(BURNING)
     (tmp_path / "template.yaml").write_text('request: {first: "{first}", second: "{second}"}\nlabel: label\n')
@@ -159,11 +200,14 @@ def test_the_energy_of_a_server_is_that_of_the_cpu_time_it_burns(tmp_path: Path,
             other.wait()
     requests = sum(item["requests"] for item in record["rounds"])
     cpu_s = sum(item["cpu_ns"] for item in record["rounds"]) / 1e9
-    assert cpu_s == pytest.approx(SECONDS * requests, rel=0.05)
+    client_s = sum(item["traffic"]["client_cpu_ns"] for item in record["rounds"]) / 1e9
+    burnt_s = SECONDS * requests
+    assert client_s < burnt_s / 2
+    assert cpu_s == pytest.approx(burnt_s + client_s, rel=0.05)
     assert all(reading["grade"] == "modelled" for item in record["rounds"] for reading in item["readings"])
     joules = sum(reading["microjoules"] for item in record["rounds"] for reading in item["readings"]) / 1e6
     describe = record["energy"]["describe"]
     if watts := describe.get("watts_per_cpu"):
-        assert joules == pytest.approx(watts * SECONDS * requests, rel=0.05)
+        assert joules == pytest.approx(watts * (burnt_s + client_s), rel=0.05)
     assert joules > 0
     assert not left_over(str(script))

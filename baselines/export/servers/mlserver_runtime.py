@@ -45,5 +45,5 @@ class ClassifierRuntime(MLModel):  # type: ignore[misc]
                 raise InferenceError(str(problem)) from None
         return InferenceResponse(
             model_name=self.name,
-            outputs=[StringCodec.encode_output("label", answer["label"], use_bytes=False)],
+            outputs=[StringCodec.encode_output("label", answer["label"])],
         )

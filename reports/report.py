@@ -10,6 +10,7 @@ from harness.analysis.verdict import GroupVerdict
 from harness.common.errors import unknown_name
 from harness.records.facts import is_unfinished
 from harness.records.record import Record
+from reports.layout.host_names import host_names, named
 from reports.layout.table_model import Table
 from reports.layout.verdict_sentences import LIMIT, VerdictText, verdict_texts
 from reports.tables.cost import cost_tables
@@ -18,7 +19,7 @@ from reports.tables.ladder import ladder_tables
 from reports.tables.overview import overview_tables
 from reports.tables.speed import speed_tables
 from reports.tables.sustainlp import protocol_tables
-from reports.tables.sweep import sweep_tables
+from reports.tables.sweep import sweep_tables, sweeps
 from reports.values.figures import Figures, all_figures
 from reports.values.footprint import CostFactors
 from reports.values.group_verdict import VerdictOptions, verdicts_of
@@ -59,6 +60,11 @@ class Report:
         return verdict_texts(self.verdicts(LIMIT), [group[0].record for group in self.every])
 
     @property
+    def host_names(self) -> dict[str, str]:
+        """The names of its hosts by fingerprint; empty for a single host."""
+        return host_names(figures.record for figures in self.all_figures)
+
+    @property
     def all_figures(self) -> list[Figures]:
         """The figures of all groups."""
         return [figures for group in self.every for figures in group]
@@ -82,18 +88,34 @@ UNFINISHED_REMARK = (
     "`bench run --resume` finishes it."
 )
 
+
+def _ladder_tables(report: Report) -> list[Table]:
+    names = report.host_names
+    return [
+        named(table, ladder.record, names) for ladder in report.ladders for table in ladder_tables(ladder)
+    ]
+
+
+def _group_tables(
+    tables: Sequence[Table], groups: Sequence[Sequence[Figures]], report: Report
+) -> list[Table]:
+    """Return tables of groups, one each, with the name of the host where the report has several."""
+    names = report.host_names
+    return [named(table, group[0].record, names) for table, group in zip(tables, groups, strict=True)]
+
+
 TABLES: dict[str, Callable[[Report], list[Table]]] = {
-    "ladder": lambda report: [table for ladder in report.ladders for table in ladder_tables(ladder)],
-    "speed": lambda report: speed_tables(report.groups),
+    "hosts": lambda report: host_tables(report.every),
+    "ladder": _ladder_tables,
+    "speed": lambda report: _group_tables(speed_tables(report.groups), report.groups, report),
     "protocol": lambda report: protocol_tables(report.groups),
     "overview": lambda report: overview_tables(report.groups),
-    "sweep": lambda report: sweep_tables(report.groups),
-    "cost": lambda report: cost_tables(report.every, report.factors),
-    "hosts": lambda report: host_tables(report.every),
+    "sweep": lambda report: _group_tables(sweep_tables(report.groups), sweeps(report.groups), report),
+    "cost": lambda report: _group_tables(cost_tables(report.every, report.factors), report.every, report),
 }
 """The tables by their names on the command line, in the order of a report."""
 
-DEFAULT_TABLES = ("ladder", "speed", "protocol", "overview", "sweep", "hosts")
+DEFAULT_TABLES = ("hosts", "ladder", "speed", "protocol", "overview", "sweep")
 """The tables that are shown if none is named, where they have rows."""
 
 

@@ -11,14 +11,13 @@ from harness.common.json_types import JsonObject
 from harness.records.record import Record
 from reports.html.headline import claims_of, columns_of, headline_of
 from reports.html.template import figure_fields, page_assets, page_template
+from reports.layout.host_names import named
 from reports.layout.style import Style
 from reports.layout.table_model import Table
 from reports.plots import Plot, plots_of
 from reports.plots.headline import headline_plot
 from reports.report import TABLES, Report, tables_of
 from reports.tables.ladder import ladder_summary
-from reports.tables.overview import overview_tables
-from reports.tables.sweep import sweep_tables
 from reports.values.figures import name_of
 
 PLOTS_BYTES = 320_000
@@ -35,7 +34,7 @@ class _Numbers:
 
 def as_page(report: Report, style: Style) -> str:
     """Return the whole page, with all tables unless the style names some."""
-    numbers, verdicts = _numbers(report.records), report.verdicts()
+    numbers, verdicts = _numbers(report), report.verdicts()
     headline = headline_plot(report, verdicts)
     plots, has_more_plots = _plots(report, style, numbers, headline)
     return page_template("page.html").render(
@@ -57,10 +56,10 @@ def as_page(report: Report, style: Style) -> str:
     )
 
 
-def _numbers(records: Sequence[Record]) -> _Numbers:
-    hosts = dict.fromkeys(record.host.fingerprint for record in records)
+def _numbers(report: Report) -> _Numbers:
+    hosts = dict.fromkeys(figures.record.host.fingerprint for figures in report.all_figures)
     return _Numbers(
-        {name_of(record): number for number, record in enumerate(records, 1)},
+        {name_of(record): number for number, record in enumerate(report.records, 1)},
         {fingerprint: number for number, fingerprint in enumerate(hosts, 1)},
     )
 
@@ -77,8 +76,10 @@ def _tables(report: Report, style: Style) -> list[Table]:
     if style.tables:
         return tables
     if report.ladders:
-        return [*map(ladder_summary, report.ladders), *tables]
-    first = overview_tables(report.groups)[1:2] or sweep_tables(report.groups)[:1]
+        names = report.host_names
+        summaries = [named(ladder_summary(ladder), ladder.record, names) for ladder in report.ladders]
+        return [*summaries, *tables]
+    first = TABLES["overview"](report)[1:2] or TABLES["sweep"](report)[:1]
     return [*first, *(table for table in tables if table not in first)]
 
 

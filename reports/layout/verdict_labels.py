@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from harness.records.record import Record
 from reports.layout.escaping import printable
+from reports.layout.host_names import host_names
 
 _SETTINGS: tuple[tuple[str, Callable[[Record], object]], ...] = (
     ("{}", lambda record: record.cell.task),
@@ -16,7 +17,6 @@ _SETTINGS: tuple[tuple[str, Callable[[Record], object]], ...] = (
     ("{}", lambda record: _count(record.cell.instances, "instance")),
     ("batch {}", lambda record: record.cell.batch),
     ("at most {} tokens", lambda record: record.cell.max_length),
-    ("run {}", lambda record: record.run),
 )
 """What groups of a report may differ in, in the order in which a label names it."""
 
@@ -30,8 +30,12 @@ def group_labels(records: Sequence[Record]) -> list[str]:
     if len(records) < 2:  # noqa: PLR2004 -- nothing to distinguish it from
         return [""] * len(records)
     used: list[tuple[str, Callable[[Record], object]]] = []
-    distinct = 1
-    for form, read in _SETTINGS:
+    distinct, names = 1, host_names(records)
+    last: tuple[tuple[str, Callable[[Record], object]], ...] = (
+        ("{}", lambda record: names.get(record.host.fingerprint, "")),
+        ("run {}", lambda record: record.run),
+    )
+    for form, read in (*_SETTINGS, *last):
         count = len({tuple(str(own(record)) for _, own in (*used, (form, read))) for record in records})
         if count > distinct:
             distinct = count

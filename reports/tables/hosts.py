@@ -4,7 +4,7 @@ Ratios are never computed across machines, which differ in more than the system.
 request, and the speed-up over the baseline on the same machine.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness.analysis.statistics.ratios import BASELINE
@@ -18,6 +18,7 @@ from reports.layout.cell_factory import (
     grades_of,
     reference_column,
 )
+from reports.layout.host_names import host_names
 from reports.layout.number_format import TIMES
 from reports.layout.table_model import Column, ColumnMaker, FactLine, Notes, Table, TableCell, build_table
 from reports.provenance.measured import host_line, title_of
@@ -28,6 +29,7 @@ ByVariant = dict[str, Figures]
 
 def host_tables(groups: Sequence[Sequence[Figures]]) -> list[Table]:
     """Return a table for each cell that was measured on several machines, from the last run on each."""
+    names = host_names(figures.record for group in groups for figures in group)
     cells: dict[tuple[object, ...], dict[str, ByVariant]] = {}
     for figures in (figures for group in groups for figures in group):
         record = figures.record
@@ -35,7 +37,11 @@ def host_tables(groups: Sequence[Sequence[Figures]]) -> list[Table]:
         earlier = on_host.get(record.cell.variant)
         if earlier is None or earlier.record.created <= record.created:
             on_host[record.cell.variant] = figures
-    return [_table(list(hosts.values())) for hosts in cells.values() if len(hosts) > 1]
+    return [
+        _table({names[fingerprint]: host for fingerprint, host in hosts.items()})
+        for hosts in cells.values()
+        if len(hosts) > 1
+    ]
 
 
 def _cell_key(record: Record) -> tuple[object, ...]:
@@ -47,37 +53,40 @@ def _cell_key(record: Record) -> tuple[object, ...]:
     )
 
 
-def _table(hosts: Sequence[ByVariant]) -> Table:
-    everything = [figures for host in hosts for figures in host.values()]
+def _table(hosts: Mapping[str, ByVariant]) -> Table:
+    """Return the table of one cell, given what each host measured by the host's name."""
+    everything = [figures for host in hosts.values() for figures in host.values()]
     remarks = ["Ratios are never computed across hosts: each speed-up is over the baseline on the same host."]
     if "modelled" in grades_of(figures.energy for figures in everything):
         remarks.append(energy_model(figures.energy for figures in everything))
     table = build_table(
-        f"Hosts side by side: {title_of(everything[0].record)}",
-        list(dict.fromkeys(variant for host in hosts for variant in host)),
+        f"Hosts side by side: {title_of(everything[0].record)}{_instances(everything[0].record)}",
+        list(dict.fromkeys(variant for host in hosts.values() for variant in host)),
         [
             (Column("variant", "left", "name"), lambda variant, _: TableCell(variant)),
             *(
                 _on_host(host, column)
-                for number, host in enumerate(hosts, 1)
-                for column in _columns(number, everything)
+                for name, host in hosts.items()
+                for column in _columns(name, everything)
             ),
         ],
         remarks=remarks,
     )
-    return replace(
-        table, facts=tuple(FactLine(f"host {number}", _about(host)) for number, host in enumerate(hosts, 1))
-    )
+    return replace(table, facts=tuple(FactLine(name, _about(host)) for name, host in hosts.items()))
 
 
-def _columns(number: int, everything: Sequence[Figures]) -> list[ColumnMaker[Figures]]:
+def _instances(record: Record) -> str:
+    return f", {record.cell.instances} instances" if record.cell.instances > 1 else ""
+
+
+def _columns(name: str, everything: Sequence[Figures]) -> list[ColumnMaker[Figures]]:
     """Return the columns of one host, in units that suit all hosts."""
     times, energies = [figures.time for figures in everything], [figures.energy for figures in everything]
-    over = f"host {number}, speed-up over {BASELINE}"
+    over = f"{name}, speed-up over {BASELINE}"
     return [
-        estimate_column(f"host {number}, {{}}/request", lambda figures: figures.time, times, TIMES),
+        estimate_column(f"{name}, {{}}/request", lambda figures: figures.time, times, TIMES),
         reference_column(over, lambda figures: figures.speedup[BASELINE], BASELINE),
-        energy_column(f"host {number}, {{}}/request", lambda figures: figures.energy, energies, "energy"),
+        energy_column(f"{name}, {{}}/request", lambda figures: figures.energy, energies, "energy"),
     ]
 
 

@@ -63,7 +63,9 @@ def test_hosts_have_columns_and_no_ratio_between_them() -> None:
         *("onnx-int8", "4.00", "5.00x", "80.0"),
         *("2.00", "5.00x", "40.0"),
     ]
-    assert table.columns[4].heading == "host 2, ms/request"
+    assert table.columns[1].heading == "host 1 (Example CPU), ms/request"
+    assert table.columns[4].heading == "host 2 (Other), ms/request"
+    assert [fact.label for fact in table.facts] == ["host 1 (Example CPU)", "host 2 (Other)"]
     assert [fact.text.rpartition("; ")[2] for fact in table.facts] == ["run r1", "run r2"]
     assert "Other" in table.facts[1].text
     assert "Ratios are never computed across hosts" in table.remarks[0]

@@ -54,7 +54,8 @@ def open_index(
         )
     if os.access(store.root, os.W_OK):
         refresh(store, figures_of, progress)
-        connection = sqlite3.connect(f"{(store.root / FILE).resolve().as_uri()}?mode=ro", uri=True)
+        address = f"{(store.root / FILE).resolve().as_uri()}?mode=ro"
+        connection = sqlite3.connect(address, uri=True, timeout=_BUSY_S)
     else:
         progress.warn(f"{store.root} cannot be written: its index is made in memory for this command.")
         with _sqlite_errors(store.root):

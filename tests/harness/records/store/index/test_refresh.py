@@ -10,7 +10,7 @@ from moments import forked
 from stores import RUN, sealed_run, three_records
 from worlds import Heard
 
-from harness.api import index_figures, query_store
+from harness.api import index_figures, query_store, update_index
 from harness.common.errors import StoreError, UsageError
 from harness.common.progress import NoProgress
 from harness.records.record import Record
@@ -108,6 +108,22 @@ def test_several_processes_at_once_index_every_cell_once(tmp_path: Path) -> None
     assert list(counts(tmp_path).values()) == [3] * 6
     figures = query_store("select count(*) as n from figures where quantity = 'throughput'", store=tmp_path)
     assert figures == [{"n": 18}]
+
+
+def sealed_and_indexed(root: Path, number: int) -> None:
+    """Seal a run and update the index for it, as the end of `bench run` does."""
+    name = f"20260102-030405-boolq-{number:04d}"
+    folder = sealed_run(root, list(three_records(name)), run=name)
+    update_index(Store(root), [folder], NoProgress())
+
+
+def test_runs_that_are_sealed_at_once_are_all_in_the_index(tmp_path: Path) -> None:
+    """A reader of the file finds each whole, before any query brings it up to date."""
+    with get_context("fork").Pool(3) as pool:
+        pool.starmap(sealed_and_indexed, [(tmp_path, number) for number in range(6)], chunksize=1)
+    with sqlite3.connect(tmp_path / "index.sqlite") as connection:
+        found = dict(connection.execute(COUNTS).fetchall())
+    assert found == {f"20260102-030405-boolq-{number:04d}": 3 for number in range(6)}
 
 
 @pytest.mark.parametrize("moment", ["while it reads", "while it writes"])

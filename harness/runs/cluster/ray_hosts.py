@@ -153,15 +153,15 @@ class RayHost:
 
     def _call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401 -- what the method returns
         import ray
-        from ray.exceptions import RayActorError
+        from ray.exceptions import RayActorError, RaySystemError
 
         for _ in range(MOST_ACTORS):
-            actor = self._available_actor()
             try:
+                actor = self._available_actor()
                 return ray.get(getattr(actor, method).remote(*arguments))
             except RayActorError:
                 continue
-            except ConnectionError as error:
+            except (ConnectionError, RaySystemError) as error:
                 raise HostLost(f"the head does not answer: {error}.", where=self.name) from None
         raise HostLost(f"its process ended {MOST_ACTORS} times.", where=self.name)
 

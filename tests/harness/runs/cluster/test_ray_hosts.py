@@ -3,13 +3,17 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness.common.errors import UsageError
-from harness.runs.cluster.ray_hosts import candidates, named_hosts, started_environment
+from harness.runs.cluster import ray_hosts
+from harness.runs.cluster.dispatch import HostLost
+from harness.runs.cluster.ray_hosts import RayHost, candidates, named_hosts, started_environment
 
 
 def node(number: int, name: str = "", *, alive: bool = True, resource: float = 1) -> dict[str, Any]:
@@ -69,3 +73,67 @@ def test_a_point_runs_on_the_cpus_and_at_the_priority_of_the_node() -> None:
     )
     command = [sys.executable, "-c", script]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True True\n"
+
+
+class ActorDied(Exception):
+    """What Ray raises for a process that has ended."""
+
+
+class TimedOut(Exception):
+    """What Ray raises for an answer that is not there in time."""
+
+
+class FakeRay(ModuleType):
+    """A cluster of one node, whose answers are values, or errors that are raised."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: Iterator[Any]) -> None:
+        super().__init__("ray")
+        self._answers = answers
+        errors = SimpleNamespace(RayActorError=ActorDied, GetTimeoutError=TimedOut, RaySystemError=OSError)
+        monkeypatch.setitem(sys.modules, "ray", self)
+        monkeypatch.setitem(sys.modules, "ray.exceptions", errors)
+        method = SimpleNamespace(remote=lambda *_: None)
+        actor = SimpleNamespace(ping=method, jobs=method)
+        monkeypatch.setattr(RayHost, "_new_actor", lambda _self: actor)
+        monkeypatch.setattr(ray_hosts, "_POLL_S", 0.0)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [node(1)]
+
+    def get(self, _reference: object, timeout: float | None = None) -> Any:
+        del timeout
+        answer = next(self._answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def test_a_host_that_another_sweep_holds_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than a host that has answered before may be silent."""
+    monkeypatch.setattr(ray_hosts, "UNKNOWN_S", 0.0)
+    FakeRay(monkeypatch, iter([*[TimedOut()] * 100, True, {"job": ["000-boolq"]}]))
+    assert RayHost(node(1), "one").jobs() == {"job": ["000-boolq"]}
+
+
+def test_a_host_that_has_answered_and_is_silent_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a minute, and not at once."""
+    FakeRay(monkeypatch, iter([True, {}, TimedOut(), True, {}, TimedOut()]))
+    host = RayHost(node(1), "one")
+    assert host.jobs() == host.jobs() == {}
+    monkeypatch.setattr(ray_hosts, "UNKNOWN_S", 0.0)
+    with pytest.raises(HostLost, match="its node is lost"):
+        host.jobs()
+
+
+def test_a_process_that_ends_three_times_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time a new one was started."""
+    FakeRay(monkeypatch, iter([True, ActorDied()] * 3))
+    with pytest.raises(HostLost, match="ended 3 times"):
+        RayHost(node(1), "one").jobs()
+
+
+def test_a_host_of_a_head_that_is_gone_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is asked of it."""
+    FakeRay(monkeypatch, iter([ConnectionError("not connected")]))
+    with pytest.raises(HostLost, match="the head does not answer: not connected"):
+        RayHost(node(1), "one").jobs()

@@ -2,6 +2,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def test_only_the_sealed_run_is_read_where_it_is_named(tmp_path: Path) -> None:
     sealed_run(tmp_path)
     second = sealed_run(tmp_path, list(three_records(SECOND)), run=SECOND)
     refresh(Store(tmp_path), index_figures, NoProgress(), only=[second])
-    with sqlite3.connect(tmp_path / "index.sqlite") as connection:
+    with closing(sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None)) as connection:
         assert connection.execute("select distinct run from cells").fetchall() == [(SECOND,)]
     assert counts(tmp_path) == {RUN: 3, SECOND: 3}
 
@@ -171,7 +172,7 @@ def test_an_index_of_another_version_is_made_again(tmp_path: Path) -> None:
     folder = sealed_run(tmp_path)
     aged(folder)
     assert counts(tmp_path) == {RUN: 3}
-    with sqlite3.connect(tmp_path / "index.sqlite") as connection:
+    with closing(sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None)) as connection:
         connection.execute("delete from cell_rows")
         connection.execute("pragma user_version = 7")
     assert counts(tmp_path) == {RUN: 3}
@@ -180,7 +181,7 @@ def test_an_index_of_another_version_is_made_again(tmp_path: Path) -> None:
 def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     """A user's own file may have this name."""
     sealed_run(tmp_path)
-    with sqlite3.connect(tmp_path / "index.sqlite") as connection:
+    with closing(sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None)) as connection:
         connection.execute("create table mine (a)")
     before = (tmp_path / "index.sqlite").read_bytes()
     with pytest.raises(StoreError, match="database of another program"):

@@ -1,5 +1,6 @@
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ PAGE = (Path(__file__).parents[5] / "docs" / "howto" / "query.md").read_text(enc
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_page_has_every_column_of_a_view_and_no_other(view: str) -> None:
     """A section for each view, with its columns in the first cell of a row."""
-    connection = sqlite3.connect(":memory:")
-    connection.executescript(SCHEMA)
-    columns = [column[0] for column in connection.execute(f"select * from {view}").description]
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        columns = [column[0] for column in connection.execute(f"select * from {view}").description]
     (section,) = re.findall(rf"^### {view}\n(.*?)(?=^### |\Z)", PAGE, re.MULTILINE | re.DOTALL)
     cells = re.findall(r"^\| (`.+?`) \| .+ \|$", section, re.MULTILINE)
     assert sorted(name for cell in cells for name in re.findall(r"`(\w+)`", cell)) == sorted(columns)

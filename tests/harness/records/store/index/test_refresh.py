@@ -122,7 +122,7 @@ def test_runs_that_are_sealed_at_once_are_all_in_the_index(tmp_path: Path) -> No
     """A reader of the file finds each whole, before any query brings it up to date."""
     with get_context("fork").Pool(3) as pool:
         pool.starmap(sealed_and_indexed, [(tmp_path, number) for number in range(6)], chunksize=1)
-    with sqlite3.connect(tmp_path / "index.sqlite") as connection:
+    with closing(sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None)) as connection:
         found = dict(connection.execute(COUNTS).fetchall())
     assert found == {f"20260102-030405-boolq-{number:04d}": 3 for number in range(6)}
 

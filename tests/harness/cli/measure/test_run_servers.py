@@ -354,6 +354,19 @@ def test_what_cannot_be_measured_is_refused_before_the_clock_starts(
     assert not world.store.exists()
 
 
+def test_grpc_without_its_package_is_refused_with_what_installs_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is measured; over HTTP nothing is missing."""
+    lacks = "needs grpcio: pip install 'grpcio>=1.66'"
+    monkeypatch.setattr("baselines.checkpoints.optional_packages.missing_extra", lambda _: lacks)
+    assert bench(world, "--variants", "onnx-int8", "--system-url", "grpc://127.0.0.1:9/m") == 2
+    assert f"served cannot be measured here: its client {lacks}" in capsys.readouterr().err
+    assert not world.store.exists()
+    with serving(oip(true_label)) as server:
+        assert bench(world, "--variants", "onnx-int8", "--system-url", server.url()) == 0
+
+
 def test_options_of_servers_can_stand_in_a_file(world: World, tmp_path: Path) -> None:
     """An option that may be given several times takes a list."""
     with serving(oip(true_label)) as server:

@@ -19,8 +19,7 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
-from pydantic.dataclasses import dataclass as validated
+from pydantic import AfterValidator, ConfigDict, Field, dataclasses
 
 from harness.common.json_types import Count, JsonObject, Real, Signed
 from harness.common.model import FrozenModel, JsonFacts
@@ -168,7 +167,7 @@ class PlacementFacts(FrozenModel):
     board: Count | None = None
 
 
-@validated(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
+@dataclasses.dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class Round:
     """One visit to the cell: the totals of one timed window.
 

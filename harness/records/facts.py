@@ -240,3 +240,18 @@ UNFINISHED = "unfinished"
 def is_unfinished(status: str) -> bool:
     """Return whether this is the status of a record that is made from a journal, for a report."""
     return status == UNFINISHED
+
+
+class HarnessOverhead(FrozenModel):
+    """The cost of measuring: nanoseconds per request of the timed loop, on a system that answers at once.
+
+    The others are of the whole sweep: its length, CPU times, and the parent's threads beside its main one.
+    """
+
+    loop_ns_per_request: Real
+    sweep_wall_ns: Count | None = None
+    parent_cpu_ns: Signed | None = None
+    workers_cpu_ns: Count | None = None
+    pollers: Count | None = None
+    ray_cpu_ns: Count | None = None
+    ray_processes: tuple[str, ...] = ()

@@ -30,6 +30,7 @@ from harness.records.facts import (
     ComputePeak,
     Conditions,
     GpuSnapshot,
+    HarnessOverhead,
     Host,
     IdleEnergy,
     MachineSnapshot,
@@ -286,21 +287,6 @@ class Failure(FrozenModel):
     kind: str
     message: str
     remedy: str | None = None
-
-
-class HarnessOverhead(FrozenModel):
-    """The cost of measuring: nanoseconds per request of the timed loop, on a system that answers at once.
-
-    The others are of the whole sweep: its length, CPU times, and the parent's threads beside its main one.
-    """
-
-    loop_ns_per_request: Real
-    sweep_wall_ns: Count | None = None
-    parent_cpu_ns: Signed | None = None
-    workers_cpu_ns: Count | None = None
-    pollers: Count | None = None
-    ray_cpu_ns: Count | None = None
-    ray_processes: tuple[str, ...] = ()
 
 
 class EnergyFacts(FrozenModel):

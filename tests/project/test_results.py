@@ -94,6 +94,18 @@ def test_a_command_leaves_defaults_out_and_names_the_rungs_of_a_part_of_a_ladder
     )
 
 
+def test_a_command_has_rates_windows_and_model_servers() -> None:
+    """Records hold no address and no command of a server: a person puts them in."""
+    assert command_of(record_of("servers/boolq")).endswith(
+        "--system-server infinity:COMMAND --system-separator 'infinity: [SEP] '"
+    )
+    (loaded,) = (page.runs[1] for page in PAGES if page.topic == "plans")
+    store = Store(RESULTS)
+    command = command_of(store.records([store.run(loaded)])[0][0])
+    assert command.startswith("bench ladder --shapes paper --rungs '8h-600 native' --threads 2")
+    assert command.replace(" \\\n   ", "").endswith("--rate 200,400 --window 5000ms")
+
+
 def test_a_setting_that_has_no_option_in_the_command_is_refused() -> None:
     """A command that leaves it out would measure something else."""
     record = record_of("method/two-speeds")

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.catalog import NULL_SERVER
 from harness.records.record import Record
 from harness.studies.untrained_shapes import STUDIES
 from optimized.ladders import LADDERS
@@ -26,7 +27,12 @@ _DEFAULTS = {
 }
 """The options whose value a record holds as the command line takes it, with their defaults."""
 
-_CHOSEN = frozenset({"task", "data", "model", "ladder", "variants", "scenarios", "threads", "roofline"})
+_CHOSEN = frozenset(
+    {
+        *("task", "data", "model", "ladder", "variants", "scenarios", "threads", "roofline"),
+        *("rates", "window_ms", "servers"),
+    }
+)
 """The other settings that are part of a command."""
 
 _WIDTH = 110
@@ -93,7 +99,8 @@ def _task_and_model(record: Record) -> Iterator[str]:
 
 
 def _variants(config: Mapping[str, Any]) -> Iterator[str]:
-    yield from ("--variants", ",".join(config["variants"]))
+    urls = set(config.get("servers", {})) - {NULL_SERVER}
+    yield from ("--variants", ",".join(name for name in config["variants"] if name not in urls))
     if config["scenarios"] != ["single-stream"]:
         yield from ("--scenario", ",".join(config["scenarios"]))
 
@@ -103,8 +110,25 @@ def _options(config: Mapping[str, Any], left_out: frozenset[str]) -> Iterator[st
         value = config.get(name, default)
         if name not in left_out and value != default:
             yield from (f"--{name.replace('_', '-')}", str(value))
+    if rates := config.get("rates"):
+        yield from ("--rate", ",".join(f"{rate:g}" for rate in rates))
+    if window_ms := config.get("window_ms"):
+        yield from ("--window", f"{window_ms}ms")
     if config.get("roofline"):
         yield "--roofline"
+    yield from _servers(config.get("servers", {}))
+
+
+def _servers(servers: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the options of model servers; records hold neither their addresses nor their commands."""
+    for name, settings in servers.items():
+        if name == NULL_SERVER:
+            continue
+        yield from ("--system-url", f"{name}=URL", "--system-server", f"{name}:COMMAND")
+        if settings["protocol"] == "json":
+            yield from ("--system-template", f"{name}:FILE")
+        if "separator" in settings:
+            yield from ("--system-separator", f"{name}:{settings['separator']}")
 
 
 def wrapped(command: str) -> str:

@@ -26,6 +26,7 @@ TOPICS = {
     "rivals": "Engines against one another",
     "adaptive": "Adaptive inference",
     "tasks": "SuperGLUE's tasks",
+    "servers": "Model servers",
     "plans": "Capacity plans",
     "method": "The method of measurement",
     "history": "Superseded",
@@ -38,8 +39,9 @@ Generated from pages and records: `PYTHONPATH=tests/support python -m devtools.r
 [README.md](README.md) explains the topics and the names of pages.
 
 - A page is the report, or the plan, on the runs in its last column. The command of each run, below the table,
-  is put together from the settings that the records hold, without options at their defaults. `DIR` and `FILE`
-  stand for paths, which records do not hold. `FILE` is a ladder that does not ship; the page lists its rungs.
+  is put together from the settings that the records hold, without options at their defaults. `DIR`, `FILE`,
+  `URL` and `COMMAND` stand for what records do not hold. `FILE` of `--ladder` is one that does not ship; the
+  page lists its rungs.
 - Models have trained weights, but for `shape:...` and where the cell adds *untrained*.
 - Sequences are cut at the tokens in `settings`. Requests are the distinct examples that were timed: a round
   takes one slice of them.
@@ -159,7 +161,8 @@ def _facts(records: Sequence[Record]) -> tuple[str, ...]:
 def _systems(record: Record) -> str:
     ladder = record.configuration.get("ladder")
     if ladder:
-        return f"{len(ladder['rungs'])} rungs of `{ladder['name']}`"
+        count = len(ladder["rungs"])
+        return f"{count} rung{'s' * (count != 1)} of `{ladder['name']}`"
     return _listed(f"`{name}`" for name in record.configuration["variants"])
 
 

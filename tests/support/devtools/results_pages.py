@@ -88,7 +88,7 @@ def _render_plan(page: Page, results: Path) -> str:
         code = call([page.command, *page.arguments, "--format", "markdown", *places], CliContext())
         if code:
             raise ValueError(f"{page.path}: its command ended with exit code {code}")
-        return output.read_text(encoding="utf-8")
+        return output.read_text(encoding="utf-8").rstrip()
 
 
 if __name__ == "__main__":

@@ -159,7 +159,8 @@ def refusal_table(plan: CapacityPlan) -> Table | None:
     return Table(
         "Left out",
         (
-            *_columns("left", "name", "variant", "serves"),
+            *_columns("left", "name", "variant"),
+            *_columns("left", "speed", "serves"),
             *_columns("right", "speed", "USD/100M, always busy"),
             Column("because", "left", "speed", folds=True),
         ),

@@ -21,6 +21,7 @@ OF_OTHERS = {
     "--force-reinstall",  # pip
     "--port",  # serve_http.py of an exported folder
     "--model-repository",  # Triton
+    "--rest",  # _port of OpenVINO Model Server
 }
 """Options of other programs that messages name."""
 

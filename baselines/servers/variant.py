@@ -35,6 +35,9 @@ TOKEN = "BENCH_SYSTEM_TOKEN"  # noqa: S105 -- the name of a variable
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 _OK, _NOT_THERE = 200, (404, 405, 501)
 
+_HEALTH = ("/health", "/v2/health/ready", "/-/healthz")
+"""The last is that of Ray Serve, whose proxy answers before its deployments do."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerVariant:
@@ -128,7 +131,7 @@ def is_ready(connection: "ServerConnection | GrpcConnection", path: str) -> bool
     if isinstance(connection, GrpcConnection):
         return is_grpc_ready(connection, ModelAddress.of(path))
     prefix, is_oip, _ = path.partition("/v2/")
-    places = (f"{prefix}/v2/health/ready",) if is_oip else ("/health", "/v2/health/ready")
+    places = (f"{prefix}/v2/health/ready",) if is_oip else _HEALTH
     statuses = [connection.answer("GET", place)[0] for place in places]
     return _OK in statuses or all(status in _NOT_THERE for status in statuses)
 

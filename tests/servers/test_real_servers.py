@@ -16,6 +16,7 @@ import pytest
 
 SERVERS = os.environ.get("SERVERS_PYTHON", "")
 INFINITY = os.environ.get("INFINITY_PYTHON", "")
+RAY_SERVE = os.environ.get("RAY_SERVE_PYTHON", "")
 pytestmark = pytest.mark.skipif(not SERVERS, reason="`tox -e servers` makes the environment")
 
 BENCH = str(Path(sys.executable).with_name("bench"))
@@ -48,6 +49,27 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+DEPLOYMENT = """
+import sys, time
+from pathlib import Path
+from ray import serve
+from starlette.requests import Request
+
+@serve.deployment(ray_actor_options={"num_cpus": 0})
+class Classifier:
+    def __init__(self, folder):
+        sys.path.insert(0, folder)
+        import serve as exported
+        self._classifier = exported.Classifier(Path(folder), threads=1)
+    async def __call__(self, request: Request):
+        return self._classifier.answer(await request.json())
+
+serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[2])})
+serve.run(Classifier.bind(sys.argv[1]))
+while True:
+    time.sleep(60)
 """
 
 
@@ -170,6 +192,23 @@ def test_infinity_answers_pairs_that_are_joined(tmp_path: Path) -> None:
     assert single["quality"]["answers_sha256"] == together["quality"]["answers_sha256"]
     assert single["memory"]["peak_bytes"] > 20_000_000
     assert not left_over(str(folder))
+
+
+@pytest.mark.skipif(not RAY_SERVE, reason="`tox -e servers` makes the environment")
+def test_a_deployment_of_ray_serve_answers_as_the_model(exported: dict[str, Path], tmp_path: Path) -> None:
+    """Its proxy answers before the deployment does; nothing of Ray is left running."""
+    script, template = tmp_path / "deployment.py", tmp_path / "template.yaml"
+    script.write_text(DEPLOYMENT)
+    template.write_text('request: {first: "{first}", second: "{second}"}\nlabel: label\n')
+    command = f"env RAY_USAGE_STATS_ENABLED=0 {RAY_SERVE} {script} {exported['litserve']} {{port}}"
+    words = ["--system-url", "ray-serve=http://127.0.0.1:{port}/", "--system-template", str(template)]
+    records = run(tmp_path / "store", *words, "--system-server", command, "--variants", "onnx-int8")
+    ours, theirs = records["onnx-int8 single-stream"], records["ray-serve single-stream"]
+    assert theirs["status"] == "complete"
+    assert theirs["quality"]["answers_sha256"] == ours["quality"]["answers_sha256"]
+    assert theirs["memory"]["peak_bytes"] > 20_000_000
+    assert not left_over(str(script))
+    assert not left_over(str(Path(RAY_SERVE).parents[1]))
 
 
 @pytest.mark.parametrize("named", [False, True])

@@ -28,6 +28,8 @@ def definition(url: str = "http://127.0.0.1:1/x", **fields: object) -> ServerDef
         ({"/v2/health/ready": 400}, "/v2/models/m/infer", False),
         ({"/health": 200}, "/predict", True),
         ({"/health": 503}, "/predict", False),
+        ({"/-/healthz": 503}, "/", False),
+        ({"/-/healthz": 200, "/health": 500}, "/", True),
         ({}, "/predict", True),
     ],
 )

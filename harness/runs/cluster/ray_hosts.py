@@ -37,6 +37,8 @@ MOST_ACTORS = 3
 TRAINING_SHARE = 0.001
 """The part of `bench` that a training takes; Ray counts in ten thousandths."""
 
+_NOT_STARTED = "Starting Ray client server failed"
+
 _PING_S = 10.0
 _POLL_S = 1.0
 
@@ -234,13 +236,25 @@ def _connect(address: str) -> None:
     try:
         # Ray waits for minutes for a head that is gone
         socket.create_connection(_host_and_port(address), timeout=_PING_S).close()
-        ray.init(address=address, **quiet)
+        _join(address, quiet)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:  # ValueError: without ray[client]
         raise DeviceError(
             f"the cluster does not answer: {error}.",
             where=address,
             remedy="Start it with `ray start --head`, and name its port for clients (10001).",
         ) from None
+
+
+def _join(address: str, settings: JsonObject) -> None:
+    """Connect to a head; once more if it was too busy to start its server for this client within 30 s."""
+    import ray
+
+    try:
+        ray.init(address=address, **settings)
+    except (ConnectionError, RuntimeError) as error:
+        if _NOT_STARTED not in str(error):
+            raise
+        ray.init(address=address, **settings)
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

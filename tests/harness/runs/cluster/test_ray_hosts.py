@@ -1,6 +1,7 @@
 """What needs no Ray: names of hosts, and what a node was started with. `tests/cluster` has the rest."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -137,3 +138,21 @@ def test_a_host_of_a_head_that_is_gone_is_lost(monkeypatch: pytest.MonkeyPatch) 
     FakeRay(monkeypatch, iter([ConnectionError("not connected")]))
     with pytest.raises(HostLost, match="the head does not answer: not connected"):
         RayHost(node(1), "one").jobs()
+
+
+def test_a_head_that_was_too_busy_for_a_client_is_asked_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts a server for each client, and gives up after half a minute."""
+    answers: list[Exception | None] = [RuntimeError("Starting Ray client server failed. See a.err"), None]
+
+    def init(**_settings: object) -> None:
+        if answer := answers.pop(0):
+            raise answer
+
+    fake = FakeRay(monkeypatch, iter([]))
+    monkeypatch.setattr(fake, "init", init, raising=False)
+    monkeypatch.setattr(fake, "shutdown", lambda: None, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"ray://127.0.0.1:{head.getsockname()[1]}"
+        with ray_hosts.ray_hosts(address, "all") as hosts:
+            assert len(hosts) == 1
+    assert not answers

@@ -40,7 +40,7 @@ _LIBRARY = "optimized/native/prebuilt/encoder.so"
 def answer_on_request(shape: str, requests: int, compiled: argparse.Namespace) -> None:
     """Answer all requests for each line of standard input, and print the CPU seconds that it took.
 
-    `compiled` has `level`, `library` and `options`, each None for the best level, compiled with its options.
+    `compiled` has `level`, `encoder` and `options`, each None for the best level, compiled with its options.
     """
     import numpy as np
     import tiny
@@ -60,8 +60,8 @@ def answer_on_request(shape: str, requests: int, compiled: argparse.Namespace) -
     level, command = build.level_of(build.flags_here()), compiler()
     assert level is not None
     with tempfile.TemporaryDirectory() as folder:
-        if compiled.library:
-            library = Library(Path(compiled.library), compiled.level or level.name)
+        if compiled.encoder:
+            library = Library(Path(compiled.encoder), compiled.level or level.name)
         else:
             assert command is not None
             options = level.options if compiled.options is None else shlex.split(compiled.options)
@@ -154,7 +154,7 @@ def compare_wheel(options: argparse.Namespace) -> None:
     native = ["-march=native"] if level == best else [*level.options, "-mtune=native"]
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(options.prebuilt) as wheel:
         library = wheel.extract(_LIBRARY, folder)
-        sides = ([f"--options={shlex.join(native)}"], [f"--library={library}", f"--level={level.name}"])
+        sides = ([f"--options={shlex.join(native)}"], [f"--encoder={library}", f"--level={level.name}"])
         _write(f"{level.name}: {shlex.join(native)} -> {Path(options.prebuilt).name}")
         for shape in options.shapes.split(","):
             workers = [Worker(ROOT, shape, options.requests, side) for side in sides]
@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--shapes", default=",".join(SHAPES))
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--requests", type=int, default=24)
-    for name in ("worker", "library", "options"):
+    for name in ("worker", "encoder", "options"):
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.worker:

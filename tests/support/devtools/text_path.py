@@ -32,7 +32,7 @@ LONGEST = 512
 class Times:
     """CPU microseconds a request: of the library, and of the fast tokenizer on new and on known words."""
 
-    library: float
+    reference: float
     new: float
     known: float
 
@@ -146,9 +146,9 @@ def rows(times: Mapping[str, Times], encoders: Mapping[str, float]) -> Iterator[
         shares = [
             f"{before / (before + encoder):.1%}, {after / (after + encoder):.1%}"
             for encoder in encoders.values()
-            for before, after in [(each.library, each.known)]
+            for before, after in [(each.reference, each.known)]
         ]
-        yield f"| {kind} | {each.library:.0f} | {each.new:.0f} | {each.known:.0f} | {' | '.join(shares)} |"
+        yield f"| {kind} | {each.reference:.0f} | {each.new:.0f} | {each.known:.0f} | {' | '.join(shares)} |"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

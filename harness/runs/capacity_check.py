@@ -43,6 +43,7 @@ def check_plan(
     times: ServiceTimes,
     percent: float,
     given: RunOptions,
+    budget_s: float,
     *,
     catalog: Catalog,
     store: Store,
@@ -53,9 +54,9 @@ def check_plan(
     """Measure the variant of a plan's row in `server` at three loads of one machine, and compare.
 
     `given` holds the data, the model and the ladder of the plan's run, which records do not name in full.
-    UsageError if they are others.
+    The windows take `budget_s` seconds at most. UsageError if they are others.
     """
-    options = server_options(times, given)
+    options = server_options(times, given, budget_s)
     plan = plan_run(options, catalog, cache, machine, progress)
     _require_same(times.record, plan)
     runs = start_all([options], catalog, store, cache, machine, progress)
@@ -67,13 +68,13 @@ def check_plan(
     return tuple(load for load in compared if load is not None)
 
 
-def server_options(times: ServiceTimes, given: RunOptions) -> RunOptions:
+def server_options(times: ServiceTimes, given: RunOptions, budget_s: float) -> RunOptions:
     """Return the options of a run of a record's variant with new arrivals at three rates.
 
     Every window has the whole sample: the slices of a run have too few requests for a high percentile.
     """
     record = times.record
-    cell, sample = record.cell, sample_of(times, record.data.sample)
+    cell, sample = record.cell, sample_of(times, record.data.sample, budget_s)
     return replace(
         given,
         task=cell.task,
@@ -81,7 +82,7 @@ def server_options(times: ServiceTimes, given: RunOptions) -> RunOptions:
         variants=None if given.ladder else (cell.variant,),
         scenarios=("server",),
         rates=rates_of(times),
-        window_ms=window_ms_of(times, sample),
+        window_ms=window_ms_of(times, sample, budget_s),
         boundary=cell.boundary,
         threads=int(record.configuration.get("threads") or cell.threads),
         max_length=cell.max_length,

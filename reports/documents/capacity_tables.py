@@ -27,7 +27,8 @@ from reports.values.prices import Grid
 _VALIDATION = (
     "Predicted from the service times of the plan's run; measured in a new run with other arrivals. A window "
     "begins with an empty queue and ends soon, so near capacity it has fewer long waits than the steady "
-    "state: it is compared with simulated windows of as many requests, 95 % of which lie in the interval."
+    "state: it is compared with simulated windows of as many requests, 95 % of which lie in the interval. "
+    "Expected within: as many of them as of the simulated windows, which vary by chance alone."
 )
 _ALWAYS_BUSY = "USD/100M, always busy: on machines that never wait, as the FastFormers paper counts."
 _ENERGIES = (Unit("MJ", 1e6), Unit("kJ", 1e3), Unit("J", 1.0))
@@ -184,6 +185,9 @@ def validation_table(name: str, validated: Sequence[ValidatedLoad]) -> Table:
             TableCell(shown(1e9 * load.measured / unit.size), value=load.measured),
             TableCell(f"{load.agreeing} of {load.windows}", value=float(load.agreeing)),
             TableCell(
+                f"{load.expected * load.windows:.0f} of {load.windows}", value=load.expected * load.windows
+            ),
+            TableCell(
                 f"{load.covered} of {load.windows}, {100 * load.covered / load.windows:.0f} %",
                 value=float(load.covered),
             ),
@@ -200,7 +204,12 @@ def validation_table(name: str, validated: Sequence[ValidatedLoad]) -> Table:
             f"predicted {percent}, steady state",
             f"predicted {percent}, a window",
         ),
-        *(f"measured {percent}", f"windows within {100 * TOLERANCE:.0f} %", "windows in the interval"),
+        *(
+            f"measured {percent}",
+            f"windows within {100 * TOLERANCE:.0f} %",
+            "expected within",
+            "windows in the interval",
+        ),
         *("requests of a window", "service times of the prediction"),
     )
     return Table(

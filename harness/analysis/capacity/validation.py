@@ -31,9 +31,10 @@ TOLERANCE = 0.15
 """A window agrees with the prediction if its percentile is within this share of it."""
 
 BUDGET_S = 600.0
-"""The most seconds of all windows together."""
+"""The most seconds of all windows together, unless others are asked for."""
 
 _REQUESTS = 2_000
+"""Requests of a window at the lowest load within `BUDGET_S`."""
 _LEAST_WINDOW_S = 0.1
 _SHORTER = 0.9
 _RESAMPLES, _WINDOWS_EACH = 40, 25
@@ -47,7 +48,8 @@ class ValidatedLoad:
     `predicted` is that of the steady state, `window` that of a window of `requests`: its median, and the
     interval in which 95 % of the windows lie. `measured` is the percentile over the requests of all windows.
     Of `windows`, which `run` measured, `agreeing` are within `TOLERANCE` of the median, and `covered` within
-    the interval. `utilisation` is the predicted share of time that the instances are busy, `busy` the
+    the interval. `expected` is the share of simulated windows within `TOLERANCE`: how many agree where the
+    prediction is right. `utilisation` is the predicted share of time that the instances are busy, `busy` the
     measured one, or why the windows do not show it. `source` names the times that the prediction rests on.
     """
 
@@ -60,6 +62,7 @@ class ValidatedLoad:
     window: Estimate
     measured: float
     agreeing: int
+    expected: float
     covered: int
     windows: int
     requests: int
@@ -72,21 +75,30 @@ def rates_of(times: ServiceTimes) -> tuple[float, ...]:
     return tuple(float(f"{load * capacity:.4g}") for load in LOADS)
 
 
-def sample_of(times: ServiceTimes, sample: int) -> int:
-    """Return how many distinct requests a window has: the sample, or what the time allows."""
+def sample_of(times: ServiceTimes, sample: int, budget_s: float = BUDGET_S) -> int:
+    """Return how many distinct requests a window has: the sample, or what the time allows.
+
+    UsageError if it does not allow one.
+    """
     seconds_each = WINDOWS * sum(1 / rate for rate in rates_of(times))
-    return max(1, min(sample, int(BUDGET_S / seconds_each)))
+    if seconds_each > budget_s:
+        raise UsageError(
+            f"{WINDOWS} windows of one request at each load take {seconds_each:.0f} s.",
+            where="--validate-for",
+            remedy=f"Give --validate-for {math.ceil(seconds_each / 60)}m or more.",
+        )
+    return min(sample, int(budget_s / seconds_each))
 
 
-def window_ms_of(times: ServiceTimes, sample: int) -> int:
+def window_ms_of(times: ServiceTimes, sample: int, budget_s: float = BUDGET_S) -> int:
     """Return the shortest window of so many distinct requests, in milliseconds.
 
-    It holds many hundred requests at the lowest load, if the time allows it. A window holds whole passes of
-    the sample, so it lasts longer than this.
+    It holds many hundred requests at the lowest load, if the time allows it, and more in a longer time. A
+    window holds whole passes of the sample, so it lasts longer than this.
     """
     rates = rates_of(times)
-    window_s = max(_LEAST_WINDOW_S, _REQUESTS / min(rates))
-    while WINDOWS * _seconds(window_s, sample, rates) > BUDGET_S and window_s > sample / max(rates):
+    window_s = max(_LEAST_WINDOW_S, _REQUESTS * budget_s / BUDGET_S / min(rates))
+    while WINDOWS * _seconds(window_s, sample, rates) > budget_s and window_s > sample / max(rates):
         window_s *= _SHORTER
     return max(1, math.floor(1e3 * window_s))
 
@@ -96,24 +108,38 @@ def _seconds(window_s: float, sample: int, rates: Sequence[float]) -> float:
     return sum(math.ceil(window_s * rate / sample) * sample / rate for rate in rates)
 
 
-def window_percentile(times: ServiceTimes, rate: float, requests: int, percent: float) -> Estimate:
-    """Return the percentile of a window that begins empty: its median, and where 95 % lie.
+@dataclass(frozen=True, slots=True)
+class SimulatedWindows:
+    """The percentile of every simulated window, in seconds."""
+
+    percentiles: Seconds
+
+    @property
+    def estimate(self) -> Estimate:
+        """The median, and the interval in which 95 % of the windows lie."""
+        tail = 100 * (1 - _CONFIDENCE) / 2
+        low, median, high = (
+            float(value) for value in np.percentile(self.percentiles, [tail, 50, 100 - tail])
+        )
+        count = len(self.percentiles)
+        return Estimate(median, low, high, _CONFIDENCE, "simulated windows, resampled rounds", count)
+
+    @property
+    def within_tolerance(self) -> float:
+        """The share of windows that are within `TOLERANCE` of the median."""
+        return _within_tolerance(self.percentiles, self.estimate.value) / len(self.percentiles)
+
+
+def simulate_windows(times: ServiceTimes, rate: float, requests: int, percent: float) -> SimulatedWindows:
+    """Return the percentile of windows that begin empty.
 
     Rounds are resampled, and arrivals are drawn as the harness draws them: so many in the window, the first
     at its beginning.
     """
-    values = np.concatenate(
-        [_resampled_windows(times, rate, requests, percent, seed) for seed in range(_RESAMPLES)]
-    )
-    tail = 100 * (1 - _CONFIDENCE) / 2
-    low, median, high = np.percentile(values, [tail, 50, 100 - tail])
-    return Estimate(
-        float(median),
-        float(low),
-        float(high),
-        _CONFIDENCE,
-        "simulated windows, resampled rounds",
-        len(values),
+    return SimulatedWindows(
+        np.concatenate(
+            [_resampled_windows(times, rate, requests, percent, seed) for seed in range(_RESAMPLES)]
+        )
     )
 
 
@@ -130,8 +156,9 @@ def validate(
     times, measured = times.near(load.rate), service_times(record, samples)
     windows = [calls / 1e9 for calls in by_round(samples, "call_ns")]
     requests = round(float(np.mean([len(calls) for calls in windows])))
-    window = window_percentile(times, load.rate, requests, percent)
-    by_window = [float(np.percentile(calls, percent)) for calls in windows]
+    simulated = simulate_windows(times, load.rate, requests, percent)
+    window = simulated.estimate
+    by_window = np.array([np.percentile(calls, percent) for calls in windows])
     return ValidatedLoad(
         load.rate,
         utilisation_of(times.all, load.rate, times.instances),
@@ -141,7 +168,8 @@ def validate(
         latency_at(times, load.rate, Servers(times.instances), (percent,)).percentiles[percent],
         window,
         float(np.percentile(np.concatenate(windows), percent)),
-        _count(by_window, (1 - TOLERANCE) * window.value, (1 + TOLERANCE) * window.value),
+        _within_tolerance(by_window, window.value),
+        simulated.within_tolerance,
         _count(by_window, window.low, window.high),
         len(windows),
         requests,
@@ -198,5 +226,9 @@ def _resampled_windows(times: ServiceTimes, rate: float, requests: int, percent:
     return percentiles
 
 
-def _count(values: Sequence[float], low: float, high: float) -> int:
-    return sum(low <= value <= high for value in values)
+def _within_tolerance(values: Seconds, middle: float) -> int:
+    return _count(values, (1 - TOLERANCE) * middle, (1 + TOLERANCE) * middle)
+
+
+def _count(values: Seconds, low: float, high: float) -> int:
+    return int(np.count_nonzero((low <= values) & (values <= high)))

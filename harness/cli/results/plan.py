@@ -106,6 +106,9 @@ class ValidationOptions(OptionGroup):
             "Measure the first row at 30, 60 and 85 % of this machine; give --data, --model as in the run.",
         ),
     ] = False
+    validate_for: Annotated[
+        str, how_option("--validate-for TIME", "With --validate: how long at most. Longer windows vary less.")
+    ] = "10m"
     validation: Annotated[
         str, how_option("--validation RUN", "Compare with a run that --validate made.")
     ] = ""
@@ -188,6 +191,7 @@ def _validated(
         return _compared(context, made, validation, store)
     if not validation.validate:
         return ()
+    budget_s = parse_duration(validation.validate_for, "--validate-for", "45m")
     times = first_measurable(made)
     given = replace(run_options(data, validation), ladder=_ladder(times.record, validation, context))
     machine = context.machine()
@@ -196,6 +200,7 @@ def _validated(
             times,
             made.options.objective.percent,
             given,
+            budget_s,
             catalog=context.catalog(),
             store=context.open_store(store),
             cache=context.cache(),

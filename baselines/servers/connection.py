@@ -148,8 +148,9 @@ class ServerConnection:
         before = connection.received_bytes
         response = http.client.HTTPResponse(connection, method=method)  # type: ignore[arg-type]
         try:
-            response.begin()
-            content = response.read(ANSWER_BYTES + 1)
+            with response:  # left open, it complains when it is collected after its reader (Python 3.13)
+                response.begin()
+                content = response.read(ANSWER_BYTES + 1)
         except _TooLong:
             raise self.failure(f"its answer is longer than {ANSWER_BYTES:,} bytes") from None
         except TimeoutError:

@@ -113,6 +113,8 @@ class Plugin:
         """Import and check the object; UsageError with the plug-in, its distribution and the cause."""
         if self.refused:
             raise self._error(self.refused)
+        if not self.point.pattern.match(self.point.value):  # what `module` raises differs between Pythons
+            raise self._error(f"its entry point is {self.point.value!r}, expected module:object")
         try:
             _loaded[self.point.module.partition(".")[0]] = self
             with redirect_stdout(sys.stderr):  # what it prints must not mix with a report

@@ -155,7 +155,7 @@ def test_a_summary_that_raises_does_not_break_the_list(
     assert "its summary must be a text, got int" in reasons["number"]
     assert "failed: what unavailable() returns must be str, got int" in reasons["no-reason"]
     assert "failed: Unreadable: its message cannot be read" in reasons["no-answer"]
-    assert "cannot be used: AttributeError" in reasons["malformed"]
+    assert "its entry point is 'not an entry point', expected module:object" in reasons["malformed"]
     assert reasons["pytorch-fixed"] == ""
     broken = {row["name"]: row["unavailable"] or "" for row in lists["plug-ins"]}
     assert "its kind must be" not in broken["no-meter"]

@@ -175,7 +175,7 @@ def test_a_download_that_stalls_is_given_up(tmp_path: Path, every_seconds: float
     """Whether the server sends nothing more, or a byte now and then, which no socket timeout notices."""
     archive = zipped({**FILES, "CB/noise.jsonl": os.urandom(100_000)})
     message = refusal(
-        tmp_path, stalling(archive, every_seconds=every_seconds), task=task_of(archive), stall_seconds=0.1
+        tmp_path, stalling(archive, every_seconds=every_seconds), task=task_of(archive), stall_seconds=0.3
     )
     assert message.startswith("3: the download failed (attempt 3 of 3): ")
     assert "stalled" in message or "connection failed" in message

@@ -67,7 +67,8 @@ def verify(
     """Recompute a run's figures and hashes from its raw values. Exits with 7 where one differs."""
     from harness.records.store import Store
 
-    if Path(run).suffix == ".zip" or zipfile.is_zipfile(run):
+    # a pipe is not opened: that would wait for whoever writes into it
+    if Path(run).suffix == ".zip" or (Path(run).is_file() and zipfile.is_zipfile(run)):
         _finish(_verify_archive(Path(run), _split_finder(context, data), signatures), json=json)
         return
     if _is_file(run):
@@ -135,7 +136,9 @@ def _folders(argument: str, root: Path) -> "tuple[Path, list[RunFolder]]":
             where=argument,
             remedy="Name a run's folder, a store, a run id, or `latest`.",
         )
-    return folder.resolve().parents[1], [RunFolder(folder.resolve())]
+    path = folder.resolve()
+    # a copy that lies outside a store has no pages beside it
+    return path.parents[1] if path.parent.name == "runs" else path, [RunFolder(path)]
 
 
 def _verify_run(

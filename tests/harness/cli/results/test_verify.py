@@ -1,6 +1,7 @@
 """`bench verify` of runs, as a whole command."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -160,6 +161,26 @@ def test_an_argument_that_means_nothing_is_refused(world: World, capsys: pytest.
     assert bench(world, "verify", str(world.root / "empty")) == 2
     assert "no records in this folder" in capsys.readouterr().err
     assert bench(world, "verify", str(world.root / "none.jsonl")) == 2
+
+
+def test_a_pipe_is_refused_and_not_waited_for(
+    world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whether it looks like an archive was asked of its content, which nobody writes."""
+    os.mkfifo(pipe := tmp_path / "pipe")
+    assert bench(world, "verify", str(pipe)) == 2
+    assert "is not a run" in capsys.readouterr().err
+
+
+def test_a_copy_of_a_run_outside_a_store_is_verified_without_pages(
+    world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whatever pages lie near it are not read: two folders above it is no store."""
+    run = Store(world.store).run("latest")
+    copy = shutil.copytree(run.path, tmp_path / "mail" / run.name)
+    os.mkfifo(tmp_path / "page.md")
+    assert bench(world, "verify", str(copy)) == 0
+    assert "no page of the store is a report on these runs" in capsys.readouterr().out
 
 
 def test_a_prediction_file_is_for_bench_score(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -251,6 +251,7 @@ def _move(world: Versions, **facts: str) -> None:
     ("words", "message"),
     [
         ((), "expected exactly one of --run RUN, --base REF, --pin RUN and --resume RUN"),
+        (("--run", "latest", "--head", "HEAD"), "--head needs --base"),
         (
             ("--run", "latest", "--base", "here"),
             "expected exactly one of --run RUN, --base REF, --pin RUN and",

@@ -7,9 +7,6 @@ from harness.cli.options.groups import OptionGroup
 from harness.cli.options.panels import gate_option
 from harness.common.errors import UsageError
 
-HERE = "here"
-"""The REF of what is running, or of the working folder."""
-
 
 class GateOptions(OptionGroup):
     """A run against its pinned reference, a run to pin, or base against head."""
@@ -19,7 +16,7 @@ class GateOptions(OptionGroup):
     base: Annotated[
         str | None, gate_option("--base REF", "Measure this version beside --head (docs/howto/gate.md).")
     ] = None
-    head: Annotated[str, gate_option("--head REF", "The version that is compared with --base.")] = HERE
+    head: Annotated[str, gate_option("--head REF", "The version that is compared with --base.")] = "here"
     rules: Annotated[Path | None, gate_option("--rules FILE", "Rules (default: bench.yaml).")] = None
     allow_changed: Annotated[
         list[str] | None,
@@ -49,5 +46,7 @@ class GateOptions(OptionGroup):
                 "expected exactly one of --run RUN, --base REF, --pin RUN and --resume RUN.",
                 remedy="--run latest compares the latest run with its pinned reference (docs/howto/gate.md).",
             )
+        from harness.studies.versions.refs import HERE
+
         if self.head != HERE and self.base is None:
             raise UsageError("--head needs --base.", remedy="Name the version to compare with: --base REF.")

@@ -169,6 +169,10 @@ def _verify_archive(path: Path, split_of: "SplitOf", signatures: SignatureOption
 
     from harness.studies.acceptance import read_archive, unpack_run, verify_findings
 
+    for option, file in (("--sign", signatures.sign), ("--signers", signatures.signers)):
+        if file:
+            remedy = "Leave the option out, and compare the sha256 of the archive with its sender's."
+            raise UsageError("an archive of `bench doctor --accept` holds no signature.", where=option, remedy=remedy)
     acceptance, run = read_archive(path)
     checks = [verify_findings(acceptance)]
     results = [VerificationResult(path.name, len(acceptance.counters), "meter", checks)]

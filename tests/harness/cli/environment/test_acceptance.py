@@ -48,5 +48,8 @@ def test_without_a_counter_the_exit_code_is_4(tmp_path: Path, capsys: pytest.Cap
     assert err == ""
     assert call(["verify", str(target)], world.context()) == 0
     out = " ".join(capsys.readouterr().out.split())
+    for option in ("--sign", "--signers"):
+        assert call(["verify", str(target), option, str(target)], world.context()) == 2
+        assert f"{option}: an archive of `bench doctor --accept` holds no sign" in capsys.readouterr().err
     assert "not checked, because no energy counter could be read on that machine" in out
     assert "the archive has no run: no energy counter can be read here" in out

@@ -154,6 +154,31 @@ def test_pages_in_folders_of_the_store_are_compared_too(
     assert "notes.md" not in out
 
 
+def test_a_page_that_cannot_be_checked_is_noted_with_the_reason(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pipe, a folder, a link that leads nowhere, a run that is gone: none ends the verification."""
+    run = Store(world.store).run("latest")
+    os.mkfifo(world.store / "a.md")
+    (world.store / "b.md").mkdir()
+    (world.store / "c.md").symlink_to("nowhere")
+    (world.store / "d.md").write_text(f"<!-- bench report gone {run.name} --format markdown -->\n\ntable\n")
+    (world.store / "e.md").write_text(
+        f"<!-- bench report {run.name} --format markdown --price-per-hour 1.2.3 -->\n\nnot a price\n"
+    )
+    capsys.readouterr()
+    assert bench(world, "verify", "latest") == 0
+    out = capsys.readouterr().out
+    for reason in (
+        "a.md: expected a regular file, got a pipe",
+        "b.md: expected a regular file, got a folder",
+        "c.md: there is no such file",
+        "d.md: unknown run 'gone'",
+    ):
+        assert f"not checked, because {reason}\n" in out
+    assert "e.md" not in out
+
+
 def test_an_argument_that_means_nothing_is_refused(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown run with the nearest; a folder without records; a file that is not there."""
     assert bench(world, "verify", "lates") == 2

@@ -169,9 +169,15 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
+_CHANGED = "not as manifest.json lists them: {}"
+
+
 def check_files(folder: Path) -> list[str]:
-    """Return the names of files that are missing or not as manifest.json lists them."""
-    files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
+    """Return the names of files that are missing or not as manifest.json lists them, or that of itself."""
+    try:
+        files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError):
+        return ["manifest.json"]
     return [
         name
         for name, expected in files.items()
@@ -266,12 +272,15 @@ def main() -> int:
     if options.threads is not None and not 1 <= options.threads <= 1024:  # noqa: PLR2004
         parser.error(f"--threads must be between 1 and 1024, got {options.threads}")
     if options.check and (changed := check_files(FOLDER)):
-        print(f"not as manifest.json lists them: {', '.join(changed)}")  # noqa: T201
+        print(_CHANGED.format(", ".join(changed)))  # noqa: T201
         return 1
     try:
         classifier = Classifier(threads=options.threads)
-    except OSError as problem:
-        print(problem, file=sys.stderr)  # noqa: T201
+    except Exception as problem:  # each engine has errors of its own for a file that it cannot read
+        changed = check_files(FOLDER)
+        if not changed and not isinstance(problem, OSError):
+            raise
+        print(_CHANGED.format(", ".join(changed)) if changed else problem, file=sys.stderr)  # noqa: T201
         return 1
     return check(FOLDER, classifier) if options.check else _answer_lines(classifier)
 

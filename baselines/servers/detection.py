@@ -103,11 +103,11 @@ def _oip(definition: ServerDefinition, path: str, get: Get) -> ServerFacts | Non
 def _oip_grpc(definition: ServerDefinition, path: str, connection: GrpcConnection) -> ServerFacts:
     model = ModelAddress.of(path)
     try:
-        found = grpc_facts(connection, model)
-        _check_separator(definition, found.protocol.tensors)
+        facts = grpc_facts(connection, model)
+        _check_separator(definition, facts.protocol.tensors)
     except InvalidAnswer as problem:
         raise connection.failure(f"its metadata do not fit: {problem}") from None
-    return ServerFacts(INFER, found.protocol, found.server, found.version, model.name)
+    return ServerFacts(INFER, facts.protocol, facts.server, facts.version, model.name)
 
 
 def _check_separator(definition: ServerDefinition, protocol: oip.OpenInferenceProtocol) -> None:

@@ -139,8 +139,8 @@ class ServedSystem:
     def _request(self, example: Example) -> TextRequest:
         inputs = tuple(map(self._taken, example.inputs))
         counts = [len(f"{text.first} {text.second or ''}".split()) for text in inputs]
-        words = [np.zeros(count, dtype=np.int64) for count in counts]
-        sequences = tuple(EncodedSequence(ids=zeros, segments=zeros) for zeros in words)
+        word_ids = [np.zeros(count, dtype=np.int64) for count in counts]
+        sequences = tuple(EncodedSequence(ids=zeros, segments=zeros) for zeros in word_ids)
         return TextRequest(example.id, sequences, inputs)
 
     def _taken(self, text: TextInput) -> TextInput:

@@ -1,5 +1,6 @@
 """The program `bench`: its commands, and the one place where errors become messages and exit codes."""
 
+import errno
 from collections.abc import Callable, Sequence
 
 import typer
@@ -33,7 +34,7 @@ from harness.cli.results.score import score
 from harness.cli.results.store import store_app
 from harness.cli.results.track import track
 from harness.cli.results.verify import verify
-from harness.common.errors import BenchError, ExitCode, UsageError
+from harness.common.errors import BenchError, ExitCode, StoreError, UsageError
 from harness.common.plugins import describe, plugin_of
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
@@ -152,19 +153,46 @@ def _report_unexpected(error: BaseException, *, debug: bool) -> int:
     expected = _expected_error(error)
     if expected:
         typer.echo(f"bench: {escape(str(expected))}", err=True)
-        return ExitCode.NOTHING_MEASURED
+        return expected.exit_code
     typer.echo(f"bench: a bug in bench: {type(error).__name__}: {escape(str(error))}", err=True)
     typer.echo("Run it again with --debug for the traceback, and please report both.", err=True)
     return ExitCode.BUG
 
 
 def _expected_error(error: BaseException) -> BenchError | None:
-    """Return the error of a plug-in, or of a working folder that is gone; None for a bug of ours."""
+    """Return the error of a plug-in, of a lost working folder, or of a path; None for a bug of ours."""
     if plugin := plugin_of(error):
         return plugin.failed(describe(error))
-    if isinstance(error, OSError):
-        try:
-            check_working_folder()
-        except UsageError as gone:
-            return gone
+    if not isinstance(error, OSError):
+        return None
+    try:
+        check_working_folder()
+    except UsageError as gone:
+        return gone
+    return _path_error(error)
+
+
+_UNUSABLE = {
+    errno.ENAMETOOLONG: "Shorten the name.",
+    errno.EACCES: "Allow it, or name another file or folder.",
+}
+_UNWRITABLE = {
+    errno.ENOSPC: "Free some space, or name another folder.",
+    errno.EDQUOT: "Free some space, or name another folder.",
+    errno.EROFS: "Name another folder.",
+}
+"""Errors of the system that any use of a path may meet, with what to do."""
+
+_SHOWN_PATH = 120
+"""Characters of a path in such a message: a name that is too long is not shown whole."""
+
+
+def _path_error(error: OSError) -> BenchError | None:
+    """Return the error of a path that cannot be used at all; None for other errors of the system."""
+    path = str(error.filename or "")
+    where = f"{path[:_SHOWN_PATH]}..." if len(path) > _SHOWN_PATH else path
+    if remedy := _UNUSABLE.get(error.errno or 0):
+        return UsageError(f"the path cannot be used: {error.strerror}.", where=where, remedy=remedy)
+    if remedy := _UNWRITABLE.get(error.errno or 0):
+        return StoreError(f"the file cannot be written: {error.strerror}.", where=where, remedy=remedy)
     return None

@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from harness.common.json_types import MAX_INTEGER, JsonObject, JsonValue
 
@@ -36,3 +36,9 @@ class FrozenModel(BaseModel):
     """A part of a record: immutable; an unknown field, NaN and infinity are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first problem of a validation, with its place: `records.0.seed: Field required`."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))

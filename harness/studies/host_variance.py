@@ -88,14 +88,14 @@ def missing_variance(differences: Iterable[NullDifference]) -> KnownVariance:
     """Return the smallest variance of one unit with which 95 % of the intervals hold 0; 0 without any."""
     from scipy.special import stdtrit
 
-    found = list(differences)
-    if not found:
+    observed = list(differences)
+    if not observed:
         return KnownVariance(0.0, 1.0)
     values, variances, freedoms, units = (
-        np.array([getattr(each, name) for each in found])
+        np.array([getattr(each, name) for each in observed])
         for name in ("value", "variance", "freedom", "units")
     )
-    known = min(max(len(found) - 1.0, 1.0), MOST_FREEDOM)
+    known = min(max(len(observed) - 1.0, 1.0), MOST_FREEDOM)
     for deviation in DEVIATIONS:
         added = units * deviation**2
         total = variances + added

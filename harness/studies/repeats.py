@@ -37,9 +37,9 @@ class RepeatedQuantity:
 def repeated(runs: Sequence[Sequence[Record]], raw: SampleAccess) -> list[RepeatedQuantity]:
     """Return each quantity of each variant over consecutive pairs of runs that share no run."""
     differences = [
-        found
+        difference
         for before, after in zip(runs[::2], runs[1::2], strict=False)
-        for found in (*_changes(before, after, raw), *_speedups(before, after))
+        for difference in (*_changes(before, after, raw), *_speedups(before, after))
     ]
     ordered = sorted(differences, key=lambda each: each[:2])
     return [

@@ -59,9 +59,9 @@ def coverage(noise: Noise, shape: Shape, draws: int, seed: int = 0) -> Coverage:
         [_launch(noise, shape.rounds, draws, random) for _ in range(shape.launches)], axis=1
     )
     launches = np.repeat(range(shape.launches), shape.rounds).tolist()
-    found = locations([(row, launches, known) for row in values])
-    centers = np.array([each.value for each in found])
-    reach = np.array([each.half_width(CONFIDENCE) for each in found])
+    estimates = locations([(row, launches, known) for row in values])
+    centers = np.array([each.value for each in estimates])
+    reach = np.array([each.half_width(CONFIDENCE) for each in estimates])
     needed = float(np.quantile(np.abs(centers), CONFIDENCE))
     hits = int((np.abs(centers) <= reach).sum())
     return Coverage(noise, shape, Count(hits, draws), float(np.median(reach)) / needed)

@@ -140,14 +140,14 @@ def _requests_of_both(fields: JsonObject) -> list[tuple[int, int]]:
     follows from its length and from what a pass took, by the part of a window that is between requests.
     """
     passes = [
-        count / len(asked[0]) for count, asked in zip(fields["requests"], fields["asked_us"], strict=True)
+        count / len(times[0]) for count, times in zip(fields["requests"], fields["asked_us"], strict=True)
     ]
-    lengths = [[sum(cell) * 1e3 for cell in asked] for asked in fields["asked_us"]]
+    lengths = [[sum(cell) * 1e3 for cell in times] for times in fields["asked_us"]]
     windows = list(zip(fields["wall_ns"], passes, lengths, strict=True))
     overhead = median(wall[0] / (count * length[0]) for wall, count, length in windows)
     return [
-        (round(count * len(asked[0])), max(1, round(wall[1] / (length[1] * overhead))) * len(asked[1]))
-        for (wall, count, length), asked in zip(windows, fields["asked_us"], strict=True)
+        (round(count * len(times[0])), max(1, round(wall[1] / (length[1] * overhead))) * len(times[1]))
+        for (wall, count, length), times in zip(windows, fields["asked_us"], strict=True)
     ]
 
 

@@ -245,8 +245,8 @@ def write_tokenizer(folder: Path, shape: Shape | FamilyShape) -> None:
     """
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-    words = [*_SPECIAL, *map(str, range(len(_SPECIAL), shape.vocabulary))]
-    ids = {word: number for number, word in enumerate(words)}
+    vocabulary = [*_SPECIAL, *map(str, range(len(_SPECIAL), shape.vocabulary))]
+    ids = {word: number for number, word in enumerate(vocabulary)}
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))  # noqa: S106 -- a token of text
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))

@@ -49,7 +49,7 @@ def as_text(outcome: GateOutcome) -> str:
 
 def _lines(check: RuleCheck) -> list[str]:
     """Return the lines of one check; one that does not hold has its rule and the next step."""
-    name = f"{check.rule.name}: " if check.found is None and check.rule else ""
+    name = f"{check.rule.name}: " if check.change is None and check.rule else ""
     lines = [f"  {_HEADINGS[check.status]:<18} {name}{printable(check.reason)}"]
     if check.status != "holds":
         lines += [f"{'':<20} rule: {check.rule}"] if check.rule else []
@@ -112,5 +112,5 @@ def _check_fields(check: RuleCheck) -> JsonObject:
         "next_step": check.next_step or None,
         "limit": check.limit,
         "noise": check.noise,
-        "change": change_fields(check.found) if check.found else None,
+        "change": change_fields(check.change) if check.change else None,
     }

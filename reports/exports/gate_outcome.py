@@ -44,5 +44,5 @@ def _case_name(check: RuleCheck) -> str:
 
 def _message(check: RuleCheck) -> str:
     rule = f"Rule: {check.rule}." if check.rule else ""
-    modelled = NOT_MEASURED if check.found and check.found.grade == "modelled" else ""
+    modelled = NOT_MEASURED if check.change and check.change.grade == "modelled" else ""
     return " ".join(part for part in (f"{check.reason}.", rule, modelled, check.next_step) if part)

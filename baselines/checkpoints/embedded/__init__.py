@@ -32,8 +32,8 @@ def materialise(task: str, folder: Path) -> Path:
     The folder is missing or empty before, and complete or still so after. CheckpointError for a task that the
     encoder was not trained for.
     """
-    with as_file(files(__package__) / "heads.json") as found:
-        return unpack(found.parent, task, folder)
+    with as_file(files(__package__) / "heads.json") as heads:
+        return unpack(heads.parent, task, folder)
 
 
 def unpack(shipped: Path, task: str, folder: Path) -> Path:

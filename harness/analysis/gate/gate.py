@@ -73,7 +73,7 @@ class RuleCheck:
     status: Status
     reason: str
     next_step: str = ""
-    found: QuantityChange | None = None
+    change: QuantityChange | None = None
     limit: float | None = None
     noise: float | None = None
 
@@ -104,7 +104,7 @@ class GateOutcome:
         A loss of quality is not noise: the same examples were answered worse.
         """
         noisy = [check for check in self.checks if check.status == "too noisy"]
-        of_quality = any(check.found and check.found.quantity.name == "quality" for check in noisy)
+        of_quality = any(check.change and check.change.quantity.name == "quality" for check in noisy)
         return self.status == "too noisy" and not of_quality
 
 
@@ -139,9 +139,9 @@ _ADD_OR_REMOVE = "Measure the cell, or remove it from the reference."
 
 
 def _not_measured(
-    cell: CellKey | None, rule: GateRule | None, reason: str, step: str, found: QuantityChange | None = None
+    cell: CellKey | None, rule: GateRule | None, reason: str, step: str, change: QuantityChange | None = None
 ) -> RuleCheck:
-    return RuleCheck(cell, rule, "could not measure", reason, step, found=found)
+    return RuleCheck(cell, rule, "could not measure", reason, step, change=change)
 
 
 def _forbidden(
@@ -231,7 +231,7 @@ def _judged(pairing: GatedCell, rule: GateRule, change: QuantityChange, raw: Sam
     noise = _noise(pairing, rule, raw)
     limit = max(change.tolerance, noise or 0.0) if rule.limit is None else rule.limit
     status = _status(change, limit, noise or 0.0, learnt=rule.limit is None and noise is not None)
-    check = RuleCheck(key_of(pairing.after), rule, status, "", found=change, limit=limit, noise=noise)
+    check = RuleCheck(key_of(pairing.after), rule, status, "", change=change, limit=limit, noise=noise)
     if status == "holds" and rule.limit is None and limit > max(MOST_LEARNT, change.tolerance):
         reason = f"{change.quantity.heading} of the reference differs from itself by up to {noise:.1f} %"
         return replace(check, status="too noisy", reason=reason, next_step=_QUIETER)

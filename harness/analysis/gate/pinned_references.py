@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from harness.analysis.comparison import (
     QUANTITIES,
@@ -27,6 +27,7 @@ from harness.analysis.comparison.quantities import Samples
 from harness.analysis.gate.gate import GatedCell
 from harness.common.errors import DataError, StoreError, UsageError
 from harness.common.inputs.files import PIN, read_input
+from harness.common.model import first_problem
 from harness.records.record import FrozenModel, Record
 from harness.records.side import HEAD, side_of, without_side
 from harness.records.store import UNREADABLE, unpack_samples
@@ -151,9 +152,12 @@ def _read(path: Path) -> Pin:
     try:
         pin = Pin.model_validate_json(content)
     except UNREADABLE as error:
-        problem = " ".join(str(error).splitlines()[:3])
+        if isinstance(error, ValidationError):
+            problem = first_problem(error)
+        else:
+            problem = str(error) or type(error).__name__
         remedy = "Restore the file, or remove it and pin a run again."
-        raise DataError(f"not a pinned reference: {problem}", where=str(path), remedy=remedy) from None
+        raise DataError(f"not a pinned reference: {problem}.", where=str(path), remedy=remedy) from None
     if not pin.records:
         raise DataError("the pinned reference holds no record.", where=str(path), remedy="Remove the file.")
     return pin

@@ -83,7 +83,9 @@ def read_rules(path: Path | None, default: Path = Path("bench.yaml")) -> tuple[G
     config = _yaml(path or default)
     if SECTION not in config:
         if near := difflib.get_close_matches(SECTION, map(str, config), n=1, cutoff=0.8):
-            raise unknown_name(f"section {near[0]!r}, close to", SECTION, [SECTION])
+            raise UsageError(
+                f"unknown section {near[0]!r}.", where=str(path or default), remedy=f"Did you mean {SECTION}?"
+            )
         if path is None:
             return parse_rules(DEFAULTS, "the default rules")
         raise UsageError(
@@ -174,6 +176,8 @@ def _modelled(options: Mapping[str, Any], quantity: Quantity, where: str) -> boo
 
 def _yaml(path: Path) -> Mapping[str, Any]:
     config = read_yaml(path).value
+    if config is None:  # an empty file, or only comments
+        return {}
     if not isinstance(config, Mapping):
         raise UsageError("must be a mapping.", where=str(path), remedy="docs/howto/gate.md has an example.")
     return config

@@ -41,9 +41,9 @@ def export_command(record: Record, paths: ExportPaths = NO_PATHS) -> str | Unava
     """Return the command as a shell takes it, or why this variant cannot be exported."""
     if reason := _obstacle(record):
         return Unavailable(reason)
-    words = ["bench", "export", record.cell.variant, *_arguments(record, paths)]
+    command = ["bench", "export", record.cell.variant, *_arguments(record, paths)]
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{record.cell.task}-{record.cell.variant}")
-    return shlex.join([*words, "--output", f"served/{name}"])
+    return shlex.join([*command, "--output", f"served/{name}"])
 
 
 def _obstacle(record: Record) -> str:

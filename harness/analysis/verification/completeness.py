@@ -95,10 +95,12 @@ def _check_labels(check: VerificationCheck, group: str, records: Sequence["Recor
         group, "launch: the rounds of a launch do not follow one another", so=launches == sorted(launches)
     )
     options = records[0].configuration
-    per_launch, asked = options.get("rounds"), options.get("launches") or 1
+    per_launch, planned_launches = options.get("rounds"), options.get("launches") or 1
     planned = all(record.status == "complete" and record.stop is None for record in records)
-    if planned and isinstance(per_launch, int) and len(set(launches)) == asked:  # a resumed run has more
-        expected = [min(item.index // per_launch, asked - 1) for item in rounds]
+    if (
+        planned and isinstance(per_launch, int) and len(set(launches)) == planned_launches
+    ):  # a resumed run has more
+        expected = [min(item.index // per_launch, planned_launches - 1) for item in rounds]
         check.holds(group, f"launch: each has {per_launch} rounds", so=launches == expected)
 
 

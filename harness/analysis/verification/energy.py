@@ -74,8 +74,8 @@ def _check_choice(check: VerificationCheck, name: str, record: "Record", meter: 
         check.holds(
             name, f"energy.check: {meter} did not move", so=record.energy.check.get("moved") is not False
         )
-    if asked := record.configuration.get("meter"):
-        check.same(name, "configuration.meter", str(asked).partition(":")[0], meter)
+    if requested := record.configuration.get("meter"):
+        check.same(name, "configuration.meter", str(requested).partition(":")[0], meter)
     watts = record.energy.describe.get("watts_per_cpu")
     text = _WATTS.match(str(record.energy.describe.get("source")))
     if watts and text:

@@ -118,8 +118,8 @@ def _who(folder: Path, manifest: bytes, signers: Path | None, key: str) -> Signa
         text = f"signed by the key {key}; --signers FILE tells whose it is"
         return SignatureCheck("unknown", text, key=key)
     options = ["-s", str(folder / SIGNATURE), "-f", str(signers)]
-    found = _keygen(["-Y", "find-principals", *options], b"")
-    for name in found.stdout.decode(errors="replace").splitlines():
+    principals = _keygen(["-Y", "find-principals", *options], b"")
+    for name in principals.stdout.decode(errors="replace").splitlines():
         if not _keygen(["-Y", "verify", "-I", name, "-n", NAMESPACE, *options], manifest).returncode:
             return SignatureCheck("signed", f"signed by {name} ({key})", signer=name, key=key)
     return SignatureCheck("unknown", f"signed by the key {key}, which {signers.name} does not allow", key=key)

@@ -53,11 +53,11 @@ def point_of(
 def given_arguments(
     typer_context: typer.Context, left_out: Sequence[str] = (), command: str | None = None
 ) -> list[str]:
-    """Return the options that the user gave on the command line, as words.
+    """Return the options that the user gave on the command line, as arguments.
 
     Those of the driver and `left_out` are not among them, nor any that another `command` does not take.
     """
-    words: list[str] = []
+    arguments: list[str] = []
     taken = _options_of(typer_context, command) if command else None
     for parameter in typer_context.command.params:
         source = typer_context.get_parameter_source(str(parameter.name))
@@ -67,11 +67,11 @@ def given_arguments(
         if taken is not None and option not in taken:
             continue
         if isinstance(value, bool):
-            words += [option] if value else []
+            arguments += [option] if value else []
         else:
             for item in value if isinstance(value, list | tuple) else [value]:
-                words += [option, str(item)]
-    return words
+                arguments += [option, str(item)]
+    return arguments
 
 
 def _options_of(typer_context: typer.Context, name: str) -> set[str]:

@@ -37,8 +37,8 @@ def search_on_cluster(
     """Search on each host; return the searches by host, and 5 where one has not come to its end."""
     ladder, keys = options.ladder, set[str]()
     assert ladder is not None  # a search has one
-    words = given_arguments(typer_context)
-    point = point_of(typer_context, new_job(), f"000-{options.task}", "search", words)
+    arguments = given_arguments(typer_context)
+    point = point_of(typer_context, new_job(), f"000-{options.task}", "search", arguments)
 
     def queues_for(hosts: "Sequence[RayHost]") -> "list[deque[Point]]":
         from harness.runs.cluster.dispatch import queues_of

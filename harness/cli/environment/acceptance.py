@@ -10,7 +10,7 @@ from harness.cli.context import CliContext
 from harness.cli.environment.meter_check import check_lines
 from harness.cli.options.panels import plain_option
 from harness.cli.output.terminal import print_json, print_lines
-from harness.common.errors import ExitCode, UsageError
+from harness.common.errors import DeviceError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from harness.common.json_types import JsonObject
@@ -30,6 +30,7 @@ def accept_machine(context: CliContext, device: str, path: Path, busy: "OnBusy",
 
     NOTHING_MEASURED without a counter, PARTIAL where the run failed or the counters have a problem.
     """
+    from contextlib import suppress
     from importlib.metadata import version
 
     from harness.cli.output.progress import notices, progress_reporter
@@ -38,6 +39,8 @@ def accept_machine(context: CliContext, device: str, path: Path, busy: "OnBusy",
 
     _check_target(path)
     machine, cache = context.machine(), context.cache()
+    with suppress(DeviceError):  # the archive says why a device is missing; a name that is none is refused
+        machine.check_device(device)
     with (
         TemporaryDirectory() as scratch,
         progress_reporter(quiet=json) as progress,
@@ -59,7 +62,7 @@ def accept_machine(context: CliContext, device: str, path: Path, busy: "OnBusy",
 
 def _check_target(path: Path) -> None:
     """Refuse a name that is taken, or lies in no folder, before anything is measured."""
-    if path.exists():
+    if path.exists() or path.is_symlink():  # a link that leads nowhere takes the name as well
         raise UsageError("the file exists already.", where=str(path), remedy="Name a new file.")
     if not path.parent.is_dir():
         raise UsageError("there is no such folder.", where=str(path.parent), remedy="Create it first.")

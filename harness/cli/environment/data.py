@@ -170,7 +170,9 @@ def verify(data: Folder, task: Tasks = None, json: Json = False) -> None:
 def generate(
     output: OutputFolder,
     task: Tasks = None,
-    train_rows: Annotated[int, plain_option("--train-rows N", "Rows of each train split.", min=1)] = 4096,
+    train_rows: Annotated[
+        int, plain_option("--train-rows N", "Rows of a train split, at most; it has 15,000 to 60,000.", min=1)
+    ] = 4096,
 ) -> None:
     """Write the embedded sample: generated English in the official layout, not SuperGLUE."""
     from harness.workload.data.describe import generate as write_sample

@@ -135,7 +135,7 @@ def _folder(path: Path) -> "JsonObject":
     status = os.statvfs(existing)
     return {
         "folder": str(path),
-        "writable": os.access(existing, os.W_OK),
+        "writable": existing.is_dir() and os.access(existing, os.W_OK),
         "free_gb": round(status.f_bavail * status.f_frsize / 1e9, 1),
     }
 

@@ -1,6 +1,7 @@
 """`bench meter`: the energy counters of this machine for a benchmark on another one."""
 
 from contextlib import suppress
+from socket import gaierror
 from typing import Annotated
 
 import typer
@@ -18,7 +19,9 @@ def serve(
     context: CliContext,
     meter: MeterName = "",
     host: Annotated[str, plain_option("--host ADDRESS", "Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, plain_option("--port N", "Port to listen on; 0 chooses a free one.")] = PORT,
+    port: Annotated[
+        int, plain_option("--port N", "Port to listen on; 0 chooses a free one.", min=0, max=65535)
+    ] = PORT,
 ) -> None:
     """Hand the energy counters of this machine to clients that have the token of BENCH_METER_TOKEN."""
     from harness.measurement.energy.external.agent import MeterAgent, counters_of, token_from
@@ -28,7 +31,13 @@ def serve(
     counters = counters_of(select_meter(context.machine(), "cpu", meter).choice)
     try:
         agent = MeterAgent(counters, token, host, port)
-    except (OSError, OverflowError) as problem:
+    except (gaierror, UnicodeError) as problem:
+        raise UsageError(
+            f"{host!r} is no address of this machine: {problem}.",
+            where="--host",
+            remedy="Name an IPv4 address of it, or 0.0.0.0 for all.",
+        ) from None
+    except OSError as problem:
         raise UsageError(
             f"port {port} of {host} cannot be listened on: {problem}.",
             where="--port",

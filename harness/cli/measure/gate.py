@@ -17,6 +17,7 @@ from harness.cli.options.load import LoadOptions
 from harness.cli.options.output import RecordOutput
 from harness.cli.options.panels import output_option
 from harness.cli.options.selection import ModelOptions, ProtocolName, VariantOptions, apply_protocol
+from harness.cli.options.units import plural
 from harness.common.errors import ExitCode, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _pin(name: str, store: "Store") -> None:
     noise = (
         "with the noise of its null test" if pin.noise else "without a null test: default tolerances apply"
     )
-    typer.echo(f"Pinned {len(pin.records)} records of {pin.run}, {noise}: {path}")
+    typer.echo(f"Pinned {plural(len(pin.records), 'record')} of {pin.run}, {noise}: {path}")
 
 
 def _check_run(

@@ -37,9 +37,16 @@ class GateOptions(OptionGroup):
     ] = "auto"
 
     def check(self, resume: str | None = None) -> None:
-        """Raise UsageError unless exactly one of `--run`, `--base`, `--pin` and `--resume` is given."""
+        """Raise UsageError unless exactly one of `--run`, `--base`, `--pin` and `--resume` is given.
+
+        Also for a `--head` without `--base`, which would have no effect.
+        """
         if sum(value is not None for value in (self.run, self.pin, self.base, resume)) != 1:
             raise UsageError(
                 "expected exactly one of --run RUN, --base REF, --pin RUN and --resume RUN.",
                 remedy="--run latest compares the latest run with its pinned reference (docs/howto/gate.md).",
             )
+        from harness.studies.versions.refs import HERE
+
+        if self.head != HERE and self.base is None:
+            raise UsageError("--head needs --base.", remedy="Name the version to compare with: --base REF.")

@@ -26,11 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.stdout.write(f"{save(trace_of(run), options.keep)}\n")
         return
     raw = SampleAccess(lambda record: read_samples(folders[record.run], record))
-    for found in repeated(runs, raw):
-        spread = sorted(map(abs, found.percent))
+    for quantity in repeated(runs, raw):
+        spread = sorted(map(abs, quantity.percent))
         sys.stdout.write(
-            f"{found.name:28} {found.variant:18} {found.within} of {len(found.p_values)} within 1.96 "
-            f"standard errors; differences up to {spread[-1]:.1f} %, median "
+            f"{quantity.name:28} {quantity.variant:18} {quantity.within} of {len(quantity.p_values)} "
+            f"within 1.96 standard errors; differences up to {spread[-1]:.1f} %, median "
             f"{spread[len(spread) // 2]:.1f} %\n"
         )
 

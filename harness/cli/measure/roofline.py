@@ -36,7 +36,7 @@ def roofline(
         str | None,
         typer.Argument(
             metavar="RUN",
-            help="A run id, or latest (default: peaks of the machine only).",
+            help="A run id, latest or a run's folder (default: peaks of the machine only).",
             autocompletion=complete_run,
         ),
     ] = None,
@@ -52,7 +52,7 @@ def roofline(
     machine, device = context.machine(), one_device(device)
     machine.check_device(device)
     fingerprint = machine.host().fingerprint
-    records = _load_run(context.open_store(store), run) if run else []
+    records, skipped = _load_run(context.open_store(store), run) if run is not None else ([], False)
     if records:
         same_host(records, fingerprint)
     with machine.hold_cpus(busy, partial(typer.echo, err=True)):
@@ -62,10 +62,17 @@ def roofline(
             from harness.cli.measure.device_roofline import device_roofline
 
             device_roofline(device, records, as_json=json)
+    if skipped:
+        raise typer.Exit(ExitCode.PARTIAL)
 
 
-def _load_run(store: "Store", run: str) -> "list[Record]":
-    return store.records([store.run(run)])[0]
+def _load_run(store: "Store", run: str) -> "tuple[list[Record], bool]":
+    """Return the records of a run, and whether a file of it cannot be read, which is named on stderr."""
+    from harness.analysis.loading import find_records
+    from harness.cli.output.records import report_unreadable
+
+    loaded = find_records(run, store)
+    return loaded.records, report_unreadable([loaded])
 
 
 def _processor_roofline(cpus: list[int], records: "list[Record]", *, as_json: bool) -> None:

@@ -16,9 +16,12 @@ from harness.cli.options.panels import plain_option, what_option
 from harness.cli.options.selection import LadderParameters, ModelName, load_ladder
 from harness.cli.options.units import format_size
 from harness.cli.output.terminal import print_json
+from harness.common.errors import UsageError
 
 if TYPE_CHECKING:
+    from harness.catalog import Catalog
     from harness.common.json_types import JsonObject
+    from harness.records.ladder import Ladder
 
 ServerName = Annotated[
     str,
@@ -56,7 +59,7 @@ def export(
         run_options(data, encoding),
         model=model,
         variants=None if ladder else single_variant(variant),
-        ladder=load_ladder(ladder, variant, parameters, catalog) if ladder else None,
+        ladder=_ladder(ladder, variant, parameters, catalog),
     )
     with progress_reporter(quiet=output.quiet) as progress:
         facts = export_variant(options, folder, catalog, context.cache(), context.machine(), progress, server)
@@ -65,6 +68,14 @@ def export(
         print_json({"folder": str(folder), **facts})
     else:
         typer.echo(f"{_format(facts, folder)}\n{card}")
+
+
+def _ladder(name: str | None, rung: str, parameters: list[str] | None, catalog: "Catalog") -> "Ladder | None":
+    if name:
+        return load_ladder(name, rung, parameters, catalog)
+    if parameters:
+        raise UsageError("a parameter needs its ladder.", where="--set", remedy="Name it with --ladder.")
+    return None
 
 
 def _format(facts: "JsonObject", folder: Path) -> str:

@@ -31,7 +31,7 @@ CROSSED = {
 }
 """Options that a sweep can cross, with their fields of `RunOptions`."""
 
-OTHERS = ("gate", "compare")
+OTHERS = ("gate",)
 """Sections of `bench.yaml` that other commands read."""
 
 SETUP = "setup"

@@ -21,9 +21,9 @@ PANELS = (ARGUMENTS, "Gate", OPTIONS, "Data", "What", "How much", "How", "Output
 
 def declare_option(panel: str, usage: str, text: str, **settings: Any) -> OptionInfo:  # noqa: ANN401 -- Typer's
     """Return an option; `usage` is its names and the placeholder of its value, as help shows them."""
-    words = usage.split(" ")
-    names = [word for word in words if word.startswith("-")]
-    metavar = " ".join(words[len(names) :]) or None
+    parts = usage.split(" ")
+    names = [word for word in parts if word.startswith("-")]
+    metavar = " ".join(parts[len(names) :]) or None
     completions = [BY_OPTION[name] for name in names if name in BY_OPTION]
     if completions and metavar and "|" not in metavar.replace("|DIR", "").replace("|FILE", ""):
         settings = {"autocompletion": completions[0], **settings}

@@ -39,7 +39,7 @@ def track(
     from reports.documents import history
 
     records, skipped = _load(context.open_store(store), task, split_names(variants))
-    series = _histories(records, split_names(quantity))
+    series = _histories(records, tuple(dict.fromkeys(split_names(quantity))))
     width, color = terminal_style(plain=output is not None)
     text = history.render(series, "json" if json else format_, width=width, color=color)
     deliver_text(text.rstrip("\n"), output)
@@ -74,8 +74,10 @@ def _load(store: "Store", task: str, variants: tuple[str, ...]) -> "tuple[list[R
 
 def _histories(records: "list[Record]", quantities: tuple[str, ...]) -> "list[Series]":
     from harness.analysis.history import build_history
-    from harness.common.errors import MeasurementError
+    from harness.common.errors import MeasurementError, UsageError
 
+    if not quantities:
+        raise UsageError("expected a quantity in --quantity, got none.", remedy="Write --quantity speedup.")
     histories = [series for name in quantities for series in build_history(records, name)]
     if not histories:
         raise MeasurementError(

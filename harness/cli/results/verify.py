@@ -1,6 +1,5 @@
 """`bench verify`: whether a run agrees with itself, what it rests on, and who signed it."""
 
-import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,20 +16,18 @@ from harness.cli.options.output import Json, StoreFolder
 from harness.cli.options.panels import plain_option
 from harness.cli.options.units import plural
 from harness.cli.output.terminal import print_json, print_lines
-from harness.common.errors import DataError, ExitCode, StoreError, UsageError
-from harness.common.inputs.files import RECORD, read_input
+from harness.cli.output.stored_reports import verify_reports
+from harness.common.errors import DataError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from harness.analysis.verification import SealedRecord, Trusted, VerificationCheck
     from harness.analysis.verification.signature import SignatureCheck
     from harness.common.json_types import JsonObject
-    from harness.records.store import RunFolder, Store, UnreadableFile
+    from harness.records.store import RunFolder, UnreadableFile
     from harness.workload.data import Split
 
     SplitOf = Callable[[SealedRecord], Split | str]
     """Finds the data of a record, or the reason why they are not available."""
-
-_PAGE_HEAD = re.compile(r"<!-- bench report ([^>]*?) --format markdown(?: --price-per-hour ([0-9.]+))? -->")
 
 
 class FormerOptions(OptionGroup):
@@ -67,7 +64,8 @@ def verify(
     """Recompute a run's figures and hashes from its raw values. Exits with 7 where one differs."""
     from harness.records.store import Store
 
-    if Path(run).suffix == ".zip" or zipfile.is_zipfile(run):
+    # a pipe is not opened: that would wait for whoever writes into it
+    if Path(run).suffix == ".zip" or (Path(run).is_file() and zipfile.is_zipfile(run)):
         _finish(_verify_archive(Path(run), _split_finder(context, data), signatures), json=json)
         return
     if _is_file(run):
@@ -75,8 +73,8 @@ def verify(
     root, folders = _folders(run, context.store_folder(store))
     split_of = _split_finder(context, data)
     results = [_verify_run(folder, split_of, signatures) for folder in folders]
-    pages = _verify_pages(Store(root), {folder.name for folder in folders})
-    _finish([*results, pages], json=json)
+    pages = verify_reports(Store(root), {folder.name for folder in folders})
+    _finish([*results, VerificationResult("reports", pages.figures, "page", [pages])], json=json)
     if not any(result.count for result in results):
         raise typer.Exit(ExitCode.NOTHING_MEASURED)
 
@@ -135,7 +133,9 @@ def _folders(argument: str, root: Path) -> "tuple[Path, list[RunFolder]]":
             where=argument,
             remedy="Name a run's folder, a store, a run id, or `latest`.",
         )
-    return folder.resolve().parents[1], [RunFolder(folder.resolve())]
+    path = folder.resolve()
+    # a copy that lies outside a store has no pages beside it
+    return path.parents[1] if path.parent.name == "runs" else path, [RunFolder(path)]
 
 
 def _verify_run(
@@ -166,6 +166,10 @@ def _verify_archive(path: Path, split_of: "SplitOf", signatures: SignatureOption
 
     from harness.studies.acceptance import read_archive, unpack_run, verify_findings
 
+    for option, file in (("--sign", signatures.sign), ("--signers", signatures.signers)):
+        if file:
+            remedy = "Leave the option out, and compare the sha256 of the archive with its sender's."
+            raise UsageError("an archive of `bench doctor --accept` holds no signature.", where=option, remedy=remedy)
     acceptance, run = read_archive(path)
     checks = [verify_findings(acceptance)]
     results = [VerificationResult(path.name, len(acceptance.counters), "meter", checks)]
@@ -251,32 +255,6 @@ def _drawn_split(context: CliContext, task: str, name: str, seed: int) -> "Split
         return load_split(get_task(task), lengths_data(context.cache(), get_task(task), seed=seed), name)
     except (DataError, UsageError) as error:
         return error.message.rstrip(".")
-
-
-def _verify_pages(store: "Store", runs: set[str]) -> VerificationResult:
-    """Render again every page of the store whose first line names one of these runs."""
-    from harness.analysis.verification import VerificationCheck
-
-    check = VerificationCheck("report", "stored pages equal what their runs render to now")
-    for page in sorted([*store.root.glob("*.md"), *store.root.glob("*/*.md")]):
-        content = read_input(page, RECORD, StoreError)
-        head, _, text = content.decode("utf-8", "replace").partition("\n\n")
-        if (match := _PAGE_HEAD.match(head)) and runs & set(match[1].split()):
-            same = _render(store, match[1].split(), match[2]).rstrip("\n") == text.rstrip("\n")
-            check.holds(page.relative_to(store.root).as_posix(), "its runs render to something else", so=same)
-    if not check.figures:
-        check.skip("no page of the store is a report on these runs")
-    return VerificationResult("reports", check.figures, "page", [check])
-
-
-def _render(store: "Store", names: Sequence[str], price: str | None) -> str:
-    from harness.cli.output.report_output import counts_in
-    from reports import render_records
-
-    folders = [store.run(name) for name in names]
-    records, _ = store.records(folders)
-    usd = float(price) if price else None
-    return render_records(records, "markdown", price=usd, counts=counts_in(folders))
 
 
 def _facts(result: VerificationResult) -> "JsonObject":

@@ -54,8 +54,8 @@ def _without_password(uri: str) -> str:
 
 def _present(client: Any, experiment: str, tag: str, value: str) -> str | None:  # noqa: ANN401
     """Return the id of the run of MLflow that has this tag, or None."""
-    found = client.search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1)
-    return str(found[0].info.run_id) if found else None
+    runs = client.search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1)
+    return str(runs[0].info.run_id) if runs else None
 
 
 def _parent(client: Any, experiment: str, run: str) -> str:  # noqa: ANN401

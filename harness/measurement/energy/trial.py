@@ -39,12 +39,12 @@ def usable_part(meter: Meter, try_meter: TryMeter) -> tuple[Meter, MeterCheck]:
     """
     check = try_meter(meter)
     left_out: dict[str, str] = {}
-    while found := {**dict(check.left_out), **_dead(check)}:
+    while unusable := {**dict(check.left_out), **_dead(check)}:
         mirrors = dict(check.left_out)
-        reasons = _complete(meter, found, mirrors)
+        reasons = _complete(meter, unusable, mirrors)
         part = _without(meter, reasons, mirrors) if isinstance(meter, CounterMeter) else None
         if part is None:
-            reason = "; ".join(f"{zone}: {reason}" for zone, reason in found.items())
+            reason = "; ".join(f"{zone}: {reason}" for zone, reason in unusable.items())
             return meter, replace(check, moved=False, reason=reason)
         left_out |= reasons
         meter, check = part, try_meter(part)

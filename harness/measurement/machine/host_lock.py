@@ -145,12 +145,14 @@ def _describe(pid: int, root: Path = ROOT) -> str:
     """Return a process with its user and its command, as far as the kernel shows them."""
     folder = root / "proc" / str(pid)
     try:
-        words = (folder / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+        arguments = (folder / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
         user = folder.stat().st_uid
     except OSError:
         return f"process {pid}" if pid else "a process that is not visible here"
-    names = [Path(word).name for word in words]
-    command = " ".join(["bench", *words[names.index("bench") + 1 :]] if "bench" in names else words).strip()
+    names = [Path(word).name for word in arguments]
+    command = " ".join(
+        ["bench", *arguments[names.index("bench") + 1 :]] if "bench" in names else arguments
+    ).strip()
     shown = "".join(letter if letter.isprintable() else "?" for letter in command)[:_LONGEST_COMMAND]
     return f"process {pid} of {_user_name(user)} ({shown})"
 

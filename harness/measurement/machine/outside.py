@@ -67,10 +67,10 @@ def is_here(host: str) -> bool:
 
 def _addresses_of(host: str) -> Collection[str]:
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        resolved = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
         return ()
-    return {str(address[0]).partition("%")[0] for *_, address in found}
+    return {str(address[0]).partition("%")[0] for *_, address in resolved}
 
 
 def _own_addresses() -> Collection[str]:

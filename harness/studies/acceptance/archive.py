@@ -15,6 +15,7 @@ from harness.common.errors import DataError, StoreError
 from harness.common.files import write_new
 from harness.common.inputs.files import MIB, InputLimit, InvalidText, format_size, read_input
 from harness.common.inputs.json_text import parse_json_object
+from harness.common.model import first_problem
 from harness.records.store import RunFolder
 from harness.studies.acceptance.model import Acceptance
 
@@ -58,8 +59,7 @@ def read_archive(path: Path) -> tuple[Acceptance, ArchivedRun | None]:
     except InvalidText as error:
         reason = str(error)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        reason = f"{FACTS}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        reason = f"{FACTS}: {first_problem(error)}"
     except KeyError:
         reason = f"it holds no {FACTS}"
     except Exception as error:  # noqa: BLE001 -- zipfile and zlib name a dozen classes, and raise others

@@ -26,16 +26,16 @@ SENSORS_AGREE = 0.10
 
 def examine(counters: Sequence[CounterTrace], phases: Sequence[Phase]) -> JsonObject:
     """Return what the counters show, as JSON values; `problems` are sentences, empty if all is well."""
-    found = [_counter_findings(trace) for trace in counters]
-    agreements = list(_agreements(found))
-    problems = [problem for findings in found for problem in _problems(findings)]
+    counter_findings = [_counter_findings(trace) for trace in counters]
+    agreements = list(_agreements(counter_findings))
+    problems = [problem for findings in counter_findings for problem in _problems(findings)]
     problems += [
         f"{item['first']} and {item['second']} count different energy of {item['zone']}: {item['ratio']:.3f}"
         for item in agreements
         if not item["agrees"]
     ]
     problems += [f"{phase.name}: {phase.reason}" for phase in phases if phase.reason]
-    return {"counters": found, "agreements": agreements, "problems": problems}
+    return {"counters": counter_findings, "agreements": agreements, "problems": problems}
 
 
 def _counter_findings(trace: CounterTrace) -> JsonObject:

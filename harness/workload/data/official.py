@@ -169,9 +169,16 @@ def official_status(
     if actual is not None and actual == expected:
         return True, None
     if official.rows is not None and rows != official.rows:
-        return False, f"{rows:,} of the official {official.rows:,} rows: not comparable with the full split"
+        return False, _row_counts(rows, official.rows)
     if actual is None:
         return None, None
     if official.rows is None:
         return False, "other content than the official file"
     return False, "as many rows as the official file, but other content"
+
+
+def _row_counts(rows: int, official: int) -> str:
+    if rows > official:
+        return f"{rows:,} rows, more than the official {official:,}: other content"
+    # `bench verify` compares this sentence with that of a record
+    return f"{rows:,} of the official {official:,} rows: not comparable with the full split"

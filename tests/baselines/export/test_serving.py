@@ -324,6 +324,23 @@ def test_a_file_that_was_changed_or_is_gone_is_named(
     assert checked(folder) == (1, f"not as manifest.json lists them: {name}\n")
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "settings.json", "tokenizer.json", "manifest.json"])
+def test_a_damaged_file_is_named_where_the_model_cannot_be_loaded(
+    served: Path, tmp_path: Path, name: str
+) -> None:
+    """Also without --check, which alone reads the manifest where all else is sound."""
+    folder = tmp_path / "damaged"
+    shutil.copytree(served, folder)
+    (folder / name).write_text("{")
+    if name == "manifest.json":
+        assert checked(folder) == (1, f"not as manifest.json lists them: {name}\n")
+        return
+    command = [sys.executable, "-I", "-B", str(folder / "serve.py")]
+    done = subprocess.run(command, input="{}\n", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"not as manifest.json lists them: {name}\n"
+
+
 def test_answers_that_differ_from_the_check_are_counted(served: Path, tmp_path: Path) -> None:
     """A label or a score; the manifest agrees with the changed file, as if the model answered otherwise."""
     folder = tmp_path / "other"

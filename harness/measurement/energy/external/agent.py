@@ -56,6 +56,10 @@ def counters_of(choice: MeterChoice) -> CounterMeter:
     reasons = [f"{name}: {reason}" for name, reason, _ in unusable_meters(choice.skipped)]
     if choice.meter:
         reasons.append(f"{choice.meter.name}: it counts nothing that a client could read")
+    if not reasons:
+        raise UsageError(
+            "none is no energy counter.", where="--meter", remedy="Name a meter, or leave it out."
+        )
     raise UsageError(
         f"no energy counter of this machine can be read ({'; '.join(reasons)}).",
         where="--meter",

@@ -59,11 +59,11 @@ class ExporterMeter(DistantMeter):
     def __init__(self, page: Callable[[], str], machine: str) -> None:
         self._page = page
         text = page()
-        found = [(one, counters) for one in EXPORTERS if (counters := counters_of(one, text))]
-        if not found:
+        readable = [(one, counters) for one in EXPORTERS if (counters := counters_of(one, text))]
+        if not readable:
             names = " or ".join(one.name for one in EXPORTERS)
             raise RemoteError(f"its page has no counter of RAPL as {names} name them")
-        self._exporter, counters = found[0]
+        self._exporter, counters = readable[0]
         self._keys = list(counters)
         source = f"machine {machine}: {self._exporter.name}"
         traits = CounterTraits(source, self._exporter.update_ns, QUANTUM_UJ, CEILING_WATTS)

@@ -63,7 +63,7 @@ class ReplayMeter:
         try:
             self._recording = read_recording(file)
         except UsageError as error:
-            self._obstacle = (error.message, error.remedy or RECORD)
+            self._obstacle = (error.message.removesuffix("."), error.remedy or RECORD)
 
     def zones(self) -> tuple[Zone, ...]:
         """Return the zones of the recording."""
@@ -164,7 +164,8 @@ def read_recording(file: Path) -> Recording:
             samples_read[name] = samples_read.get(name, 0) + 1
             windows.setdefault(window, {}).setdefault(name, []).append(_sample(line))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UsageError(f"{file.name}, line {number}: not a sample ({error}).", remedy=RECORD) from None
+            reason = f"without {error}" if isinstance(error, KeyError) else error
+            raise UsageError(f"{file.name}, line {number}: not a sample ({reason}).", remedy=RECORD) from None
     if not windows:
         raise UsageError(f"{file.name} has no sample.", remedy=RECORD)
     return Recording(meter, tuple(zones.values()), tuple(windows[window] for window in sorted(windows)))
@@ -173,8 +174,10 @@ def read_recording(file: Path) -> Recording:
 def _lines(file: Path) -> Iterator[tuple[int, JsonObject]]:
     try:
         text = decode_text(read_input(file, JOURNAL, UsageError))
-    except (UsageError, InvalidText):
-        raise UsageError(f"{file.name} cannot be read.", remedy="Name a file of JSON lines.") from None
+    except (UsageError, InvalidText) as problem:
+        reason = problem.message.removesuffix(".") if isinstance(problem, UsageError) else problem
+        remedy = "Name a file of JSON lines."
+        raise UsageError(f"{file.name} cannot be read: {reason}.", remedy=remedy) from None
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue

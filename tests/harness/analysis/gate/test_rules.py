@@ -75,8 +75,18 @@ def test_a_misspelt_section_is_refused(tmp_path: Path) -> None:
     """The default rules would hide the mistake."""
     file = tmp_path / "bench.yaml"
     file.write_text("gates: {latency_p50: {}}\n")
-    with pytest.raises(UsageError, match="Did you mean gate"):
+    with pytest.raises(UsageError, match=r"bench\.yaml: unknown section 'gates'\.\nDid you mean gate"):
         read_rules(None, file)
+
+
+@pytest.mark.parametrize("text", ["", "# no rule yet\n", "task: boolq\n"])
+def test_a_default_file_without_rules_leaves_the_default_ones(tmp_path: Path, text: str) -> None:
+    """Also an empty one, which `bench check` and `bench run` accept."""
+    file = tmp_path / "bench.yaml"
+    file.write_text(text)
+    assert [rule.name for rule in read_rules(None, file)] == list(DEFAULTS)
+    with pytest.raises(UsageError, match="has no section `gate`"):
+        read_rules(file)
 
 
 @pytest.mark.parametrize("text", ["- a\n", "gate: [\n", "other: 1\n", "\x00"])

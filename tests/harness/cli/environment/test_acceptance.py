@@ -12,6 +12,9 @@ from harness.cli.app import call
     ("options", "reason"),
     [
         (["--accept", "taken.zip"], "the file exists already"),
+        (["--accept", "dangling.zip"], "the file exists already"),
+        (["--accept", "a" * 300 + ".zip"], "the path cannot be used: File name too long"),
+        (["--accept", "a.zip", "--device", "gpu"], "unknown device 'gpu'"),
         (["--accept", "nowhere/a.zip"], "there is no such folder"),
         (["--accept", "a.zip", "--check"], "--accept tries every counter by itself"),
         (["--accept", "a.zip", "--meter", "rapl"], "Leave out --check, --meter and --store"),
@@ -27,6 +30,7 @@ def test_a_wrong_target_or_option_is_refused(
     """With exit code 2, and no archive."""
     monkeypatch.chdir(tmp_path)
     Path("taken.zip").write_text("mine")
+    Path("dangling.zip").symlink_to("nowhere")
     assert call(["doctor", *options], World(tmp_path).context()) == 2
     assert reason in capsys.readouterr().err
     assert Path("taken.zip").read_text() == "mine"
@@ -44,5 +48,8 @@ def test_without_a_counter_the_exit_code_is_4(tmp_path: Path, capsys: pytest.Cap
     assert err == ""
     assert call(["verify", str(target)], world.context()) == 0
     out = " ".join(capsys.readouterr().out.split())
+    for option in ("--sign", "--signers"):
+        assert call(["verify", str(target), option, str(target)], world.context()) == 2
+        assert f"{option}: an archive of `bench doctor --accept` holds no sign" in capsys.readouterr().err
     assert "not checked, because no energy counter could be read on that machine" in out
     assert "the archive has no run: no energy counter can be read here" in out

@@ -82,3 +82,13 @@ def test_a_power_curve_is_shown_in_few_digits(
     assert "0 % 1.632, 100 % 6.014" in " ".join(capsys.readouterr().out.split())
     assert call(["doctor", "--json"], world.context()) == 0
     assert json.loads(capsys.readouterr().out)["meter_facts"]["watts"] == curve
+
+
+def test_a_file_in_place_of_the_store_is_not_writable(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor is a folder that would lie in it: a run could not be saved there."""
+    (file := world.root / "file").write_text("")
+    for store in (file, file / "store"):
+        assert call(["doctor", "--store", str(store), "--json"], world.context()) == 0
+        assert json.loads(capsys.readouterr().out)["store"]["writable"] is False

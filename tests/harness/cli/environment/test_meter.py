@@ -6,9 +6,10 @@ import pytest
 from worlds import World
 
 from harness.cli.app import call
+from harness.common.errors import UsageError
 from harness.measurement.energy.check import MeterCheck
 from harness.measurement.energy.cpu.rapl import RaplMeter
-from harness.measurement.energy.external.agent import TOKEN, MeterAgent
+from harness.measurement.energy.external.agent import TOKEN, MeterAgent, counters_of
 from harness.measurement.energy.meter import Meter, MeterChoice
 from harness.testing import powercap_tree
 from harness.testing.world import FakeMachine
@@ -71,3 +72,17 @@ def test_what_cannot_be_served_is_refused_with_a_remedy(
     world.machine = FakeMachine(world.catalog, world.clock)
     assert serve(world, "--port", "0") == 2
     assert "no energy counter of this machine can be read" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="none is no energy counter"):
+        counters_of(MeterChoice(None))
+
+
+def test_an_address_or_port_that_cannot_be_is_refused(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message names the option that is wrong."""
+    for host in ("::1", "a" * 64 + ".invalid"):
+        assert serve(world, "--port", "0", "--host", host) == 2
+        assert f"--host: {host!r} is no address of this machine" in capsys.readouterr().err
+    for port in ("-1", "65536"):
+        assert serve(world, "--port", port) == 2
+        assert "--port" in capsys.readouterr().err

@@ -189,7 +189,7 @@ def test_a_run_is_held_against_its_pinned_reference(
     world = Versions(tmp_path)
     run(world)
     assert call(("gate", "--pin", "latest"), world.context()) == 0
-    assert "Pinned 1 records" in capsys.readouterr().out
+    assert "Pinned 1 record of " in capsys.readouterr().out
     assert len(list((world.store / "pinned").glob("*.json"))) == 1
     run(world)
     assert held(world) == 0
@@ -209,6 +209,27 @@ def test_a_pinned_run_is_never_pinned_over(tmp_path: Path, capsys: pytest.Captur
     call(("gate", "--pin", "latest"), world.context())
     assert call(("gate", "--pin", "latest"), world.context()) == 4
     assert "this run is pinned already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("{", "Invalid JSON: EOF while parsing an object at line 1 column 1"), ("{}", "run: Field required")],
+)
+def test_a_damaged_pin_is_named_with_its_first_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, problem: str
+) -> None:
+    """In one line, without what a library has to say to programmers."""
+    world = Versions(tmp_path)
+    run(world)
+    file = world.store / "pinned" / "damaged.json"
+    file.parent.mkdir()
+    file.write_text(text)
+    capsys.readouterr()
+    assert held(world) == 2
+    assert capsys.readouterr().err == (
+        f"bench: {file}: not a pinned reference: {problem}.\n"
+        "Restore the file, or remove it and pin a run again.\n"
+    )
 
 
 def test_a_changed_machine_is_refused_by_name_unless_allowed(
@@ -251,6 +272,7 @@ def _move(world: Versions, **facts: str) -> None:
     ("words", "message"),
     [
         ((), "expected exactly one of --run RUN, --base REF, --pin RUN and --resume RUN"),
+        (("--run", "latest", "--head", "HEAD"), "--head needs --base"),
         (
             ("--run", "latest", "--base", "here"),
             "expected exactly one of --run RUN, --base REF, --pin RUN and",

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worlds import World
+from worlds import World, boolq_folder
 
 from harness.catalog import Peaks
 from harness.cli.app import call
+from harness.records.store import Store
 
 PEAKS = {
     "arithmetic": {"int8": {"instruction": "vpdpbusd", "per_second": 400e9}},
@@ -77,3 +78,25 @@ def test_without_peaks_nothing_was_measured(
     world = World(tmp_path)
     assert roofline(world, monkeypatch, peaks=lambda _threads: "no C compiler is installed") == 4
     assert "the peaks are unavailable, because no C compiler is installed." in capsys.readouterr().err
+
+
+def test_a_run_that_cannot_be_read_is_said_before_the_peaks_are_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole, exit 4; in part, its files are named and the exit code is 5."""
+    world = World(tmp_path)
+    data = str(boolq_folder(tmp_path))
+    assert call(["run", "-q", "--data", data, "--profile", "quick", "-n", "8"], world.context()) == 0
+    run = Store(world.store).run("latest")
+    first, *others = sorted(run.path.glob("*.json"))
+    first.write_text("{")
+    capsys.readouterr()
+    assert roofline(world, monkeypatch, str(run.path)) == 5
+    out, err = capsys.readouterr()
+    assert f"{first}: skipped: " in err
+    assert f"Run {run.name}: " in out
+    for path in others:
+        path.write_text("{")
+    assert roofline(world, monkeypatch, "latest") == 4
+    out, err = capsys.readouterr()
+    assert (out, "no readable record" in err) == ("", True)

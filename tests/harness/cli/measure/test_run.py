@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from worlds import World, boolq_folder
 from harness.cli.app import call
 from harness.cli.interruption import INTERRUPTION
 from harness.common.errors import CheckpointError, MeasurementError, StoreError
+from harness.records.record import Host
 from harness.systems.artifact_cache import ArtifactCache
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant
@@ -268,6 +271,27 @@ def test_a_bug_of_ours_shows_its_traceback_only_under_debug(
     assert "a bug in bench: ZeroDivisionError" in err
     assert "Traceback" not in err
     with pytest.raises(ZeroDivisionError):
+        bench(world, "run", "-q", "--data", data, "--debug")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.ENAMETOOLONG, 2), (errno.EACCES, 2), (errno.ENOSPC, 4), (errno.EROFS, 4)]
+)
+def test_a_path_that_the_system_refuses_is_no_bug_of_ours(
+    number: int, code: int, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever it is used: the path and the system's reason, and under --debug the traceback."""
+
+    def host() -> Host:
+        raise OSError(number, os.strerror(number), "b" * 300)
+
+    world.machine = altered(world.machine, host=host)
+    data = str(boolq_folder(world.root))
+    assert bench(world, "run", "-q", "--data", data) == code
+    err = capsys.readouterr().err
+    assert err.startswith(f"bench: {'b' * 120}...: the ")
+    assert f": {os.strerror(number)}.\n" in err
+    with pytest.raises(OSError, match="b" * 300):
         bench(world, "run", "-q", "--data", data, "--debug")
 
 

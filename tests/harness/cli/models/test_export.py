@@ -274,6 +274,8 @@ def test_a_variant_without_an_exported_form_is_refused_before_anything_is_prepar
     assert not world.cache.exists()
     assert export(world, *boolq(world, checkpoints, "onnx-fp23")) == 2
     assert "Did you mean onnx-fp32" in capsys.readouterr().err
+    assert export(world, *boolq(world, checkpoints, "onnx-fp32"), "--set", "student=minilm") == 2
+    assert "--set: a parameter needs its ladder" in capsys.readouterr().err
     assert left_behind(world) == []
 
 

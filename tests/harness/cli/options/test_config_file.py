@@ -106,8 +106,9 @@ def test_a_word_that_no_option_has_is_refused_before_anything_else(
 
 
 def test_what_the_gate_reads_in_the_defaults_is_left_alone(world: World) -> None:
-    """Its rules are its own."""
-    assert bench(world, "list", defaults="gate:\n  anything: {at: all}\ncompare: 1\n") == 0
+    """Its rules are its own. A section that no command reads is refused, since it would have no effect."""
+    assert bench(world, "list", defaults="gate:\n  anything: {at: all}\n") == 0
+    assert bench(world, "list", defaults="compare: 1\n") == 2
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(

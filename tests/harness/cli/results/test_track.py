@@ -68,6 +68,7 @@ def test_plots_lie_with_their_data(world: World, tmp_path: Path) -> None:
     ("words", "code", "message"),
     [
         (("--quantity", "speed"), 2, "unknown quantity"),
+        (("--quantity", ","), 2, "expected a quantity in --quantity, got none"),
         (("--task", "cb"), 2, "no record of this task and these variants"),
         (("--quantity", "size"), 4, "no record has size"),
         ((), 4, "A speed-up needs a run with pytorch-fixed"),
@@ -79,3 +80,13 @@ def test_what_has_no_history_is_said(
     """Unknown, absent and not measured are three things."""
     assert track(world, *words) == code
     assert message in capsys.readouterr().err
+
+
+def test_a_quantity_that_is_named_twice_is_shown_once(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As any list of names on the command line."""
+    assert track(world, "--quantity", "throughput", "--json") == 0
+    once = capsys.readouterr().out
+    assert track(world, "--quantity", "throughput,throughput", "--json") == 0
+    assert capsys.readouterr().out == once

@@ -1,6 +1,7 @@
 """`bench verify` of runs, as a whole command."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -153,6 +154,31 @@ def test_pages_in_folders_of_the_store_are_compared_too(
     assert "notes.md" not in out
 
 
+def test_a_page_that_cannot_be_checked_is_noted_with_the_reason(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pipe, a folder, a link that leads nowhere, a run that is gone: none ends the verification."""
+    run = Store(world.store).run("latest")
+    os.mkfifo(world.store / "a.md")
+    (world.store / "b.md").mkdir()
+    (world.store / "c.md").symlink_to("nowhere")
+    (world.store / "d.md").write_text(f"<!-- bench report gone {run.name} --format markdown -->\n\ntable\n")
+    (world.store / "e.md").write_text(
+        f"<!-- bench report {run.name} --format markdown --price-per-hour 1.2.3 -->\n\nnot a price\n"
+    )
+    capsys.readouterr()
+    assert bench(world, "verify", "latest") == 0
+    out = capsys.readouterr().out
+    for reason in (
+        "a.md: expected a regular file, got a pipe",
+        "b.md: expected a regular file, got a folder",
+        "c.md: there is no such file",
+        "d.md: unknown run 'gone'",
+    ):
+        assert f"not checked, because {reason}\n" in out
+    assert "e.md" not in out
+
+
 def test_an_argument_that_means_nothing_is_refused(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown run with the nearest; a folder without records; a file that is not there."""
     assert bench(world, "verify", "lates") == 2
@@ -160,6 +186,26 @@ def test_an_argument_that_means_nothing_is_refused(world: World, capsys: pytest.
     assert bench(world, "verify", str(world.root / "empty")) == 2
     assert "no records in this folder" in capsys.readouterr().err
     assert bench(world, "verify", str(world.root / "none.jsonl")) == 2
+
+
+def test_a_pipe_is_refused_and_not_waited_for(
+    world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whether it looks like an archive was asked of its content, which nobody writes."""
+    os.mkfifo(pipe := tmp_path / "pipe")
+    assert bench(world, "verify", str(pipe)) == 2
+    assert "is not a run" in capsys.readouterr().err
+
+
+def test_a_copy_of_a_run_outside_a_store_is_verified_without_pages(
+    world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whatever pages lie near it are not read: two folders above it is no store."""
+    run = Store(world.store).run("latest")
+    copy = shutil.copytree(run.path, tmp_path / "mail" / run.name)
+    os.mkfifo(tmp_path / "page.md")
+    assert bench(world, "verify", str(copy)) == 0
+    assert "no page of the store is a report on these runs" in capsys.readouterr().out
 
 
 def test_a_prediction_file_is_for_bench_score(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,10 @@ def test_an_official_file_is_identified_by_its_checksum() -> None:
         False,
         "as many rows as the official file, but other content",
     )
+    assert official_status("CB", "val", 300, "0" * 64) == (
+        False,
+        "300 rows, more than the official 56: other content",
+    )
     assert official_status("BoolQ", "train", 9427, "0" * 64) == (None, None)
     assert official_status("Custom", "val", 3, "0" * 64) == (None, None)
 

@@ -72,7 +72,7 @@ def test_a_recording_that_has_ended_is_unavailable(tmp_path: Path) -> None:
         ("nonsense\n", "recording.jsonl, line 1: not JSON (Expecting value at column 1)."),
         ("[1]\n", "recording.jsonl, line 1: expected a JSON object, got list."),
         ('{"at_ns": 1e999}\n', "recording.jsonl, line 1: a number is too large (1e999)."),
-        ('{"at_ns": 1}\n', "recording.jsonl, line 1: not a sample ('zone')."),
+        ('{"at_ns": 1}\n', "recording.jsonl, line 1: not a sample (without 'zone')."),
     ],
 )
 def test_a_file_of_another_form_is_refused_by_line(tmp_path: Path, text: str, message: str) -> None:
@@ -82,10 +82,10 @@ def test_a_file_of_another_form_is_refused_by_line(tmp_path: Path, text: str, me
     with pytest.raises(UsageError) as error:
         read_recording(file)
     assert error.value.message == message
-    assert ReplayMeter(file).obstacle() == (message, RECORD)
+    assert ReplayMeter(file).obstacle() == (message.removesuffix("."), RECORD)
 
 
 def test_a_missing_file_is_an_obstacle(tmp_path: Path) -> None:
-    """It cannot be read."""
+    """It cannot be read; the message that quotes the reason ends it with a full stop."""
     reason, _ = ReplayMeter(tmp_path / "absent.jsonl").obstacle() or ("", "")
-    assert reason == "absent.jsonl cannot be read."
+    assert reason == "absent.jsonl cannot be read: there is no such file"

@@ -17,7 +17,7 @@ from harness.analysis.capacity.queueing.batching import Batching
 from harness.analysis.capacity.queueing.dispatch import Dispatch
 from harness.analysis.capacity.queueing.steady_state import Servers
 from harness.analysis.capacity.service_model import ServiceModel
-from harness.analysis.capacity.service_times import LOW_LOAD
+from harness.analysis.capacity.service_times import LOW_LOAD, ServiceTimes
 from harness.analysis.capacity.services import ReadSamples, check_comparable, services_of
 from harness.analysis.capacity.sizing import Latency, Objective, Sizing, fewest_machines, latency_at
 from harness.analysis.statistics.estimates import MINIMUM_REQUESTS
@@ -150,7 +150,7 @@ def _row(
         machines,
         latency,
         over_day(service, demand, servers, (99.0,))[99.0],
-        day_energy(service, demand, machines, machine.power),
+        day_energy(service, demand, servers, machine.power),
         warnings=tuple(_warnings(service, latency, options.objective)),
     )
 
@@ -214,10 +214,13 @@ def _warnings(service: ServiceModel, latency: Latency, objective: Objective) -> 
             f"its {instances} instances were {100 * utilisation:.0f} % busy while this was "
             "measured, and each may be slower beside busy ones: measure it at a higher --rate"
         )
-    if service.record.cell.scenario == "single-stream" and not service.how:
+    if isinstance(service, ServiceTimes) and service.record.cell.scenario == "single-stream":
+        remedy = "measure it with --scenario server --rate N"
+        if service.without_server:
+            remedy = f"its measurement in server does not show that, because {service.without_server}"
         yield (
             "its requests followed one another without a pause, and after one a short request may take "
-            "longer: measure it with --scenario server --rate N"
+            f"longer: {remedy}"
         )
     if utilisation is not None and latency.utilisation < _MUCH_LESS * utilisation:
         yield (

@@ -108,6 +108,7 @@ def train(
     from harness.cli.output.progress import progress_reporter
 
     cluster.check(data.task)
+    first.check()
     with progress_reporter(quiet=output.quiet) as progress:
         if cluster.cluster:
             files = (data.data, training.model, *(first.first or ()))

@@ -182,6 +182,7 @@ def test_scratch_makes_the_embedded_encoder_anew(
         (["--first", "nowhere.jsonl", "--first-text", "a"], "must name two columns, got 'a'"),
         (["--first", "nowhere.jsonl", "--model", "scratch"], "--model scratch trains no task"),
         (["--r-drop", "1", "--model", "scratch"], "--r-drop: --model scratch has settings of its own"),
+        (["--first-epochs", "3"], "--first-epochs: it belongs to --first, and no file is named"),
         (["--epochs", "0", "--model", "scratch"], "--epochs: --model scratch has settings of its own"),
         (["--max-time", "5m", "--model", "scratch"], "--max-time: --model scratch has settings of its own"),
         (["--train-share", "0"], "--train-share"),

@@ -118,6 +118,18 @@ class ValidationOptions(OptionGroup):
     ] = ""
     parameters: LadderParameters = None
 
+    def check(self) -> None:
+        """Raise UsageError for both options at once, and for a ladder where nothing is measured."""
+        if self.validate and self.validation:
+            raise UsageError(
+                "expected --validate or --validation, got both.", remedy="Leave out one of them."
+            )
+        given = {"--ladder": self.ladder, "--set": self.parameters}
+        if not self.validate and (name := next((name for name in given if given[name]), None)):
+            raise UsageError(
+                "it is for a rung that is measured again.", where=name, remedy="Add --validate, or leave it out."
+            )
+
     def apply(self, options: "RunOptions") -> "RunOptions":
         """Set the model; the ladder depends on the record."""
         return replace(options, model=self.model)
@@ -149,6 +161,7 @@ def plan(
 
     form = "json" if json else format_
     capacity.check_format(form)
+    validation.check()
     wanted, options, intensity = demand.demand(), sizing.options(cost), grid(cost.carbon)
     loaded = [find_records(name, context.open_store(store)) for name in runs or ["latest"]]
     records = [record for part in loaded for record in part.records]
@@ -213,8 +226,6 @@ def _compared(
     from harness.analysis.loading import find_records, samples_in
     from harness.runs.capacity_check import first_measurable
 
-    if validation.validate:
-        raise UsageError("expected --validate or --validation, got both.", remedy="Leave out one of them.")
     loaded = find_records(validation.validation, context.open_store(store))
     samples = samples_in({record.run: loaded.folder for record in loaded.records})
     times = first_measurable(made)

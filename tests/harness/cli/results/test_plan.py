@@ -161,6 +161,8 @@ def test_batches_are_planned_where_they_were_measured(
         ((*DAY, "--batching", "8:5ms", "--dispatch", "least-loaded"), "not simulated with least-loaded"),
         ((*DAY, "--spare", "\u00b2"), "expected --spare n+1"),
         ((*DAY, "--format", "xml"), "unknown format 'xml'"),
+        ((*DAY, "--set", "seed=1"), "--set: it is for a rung that is measured again"),
+        ((*DAY, "--validate", "--validation", "latest"), "got both"),
         (("--requests-per-day", "5", "--peak-factor", "0"), "--peak-factor must be from 1 to 24, got 0"),
         ((*DAY, "--headroom", "1.5"), "--headroom"),
         (("nowhere", *DAY), "nowhere"),

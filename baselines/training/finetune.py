@@ -13,6 +13,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,9 @@ def _begin_head(task: Task, classifier: Any, folder: Path, names: Sequence[str])
 
 def _write_plan(part: Path, plan: Mapping[str, Any]) -> None:
     part.mkdir(parents=True, exist_ok=True)
-    (part / PLAN).write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+    written = part / f"{PLAN}.new"
+    written.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+    written.replace(part / PLAN)  # at once, so that a crash leaves no half of it
 
 
 def _beginning(head: Any, first_training: Mapping[str, Any] | None) -> dict[str, Any]:  # noqa: ANN401 -- JSON
@@ -196,14 +199,36 @@ def _find_part(output: Path, plan: Mapping[str, Any], *, resume: bool) -> Path:
     part = output.with_name(output.name + ".part")
     if part.exists() and not resume:
         shutil.rmtree(part)
-    path = part / PLAN
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != plan:
+    if (part / PLAN).exists() and (differences := _differences(part / PLAN, plan)):
         raise UsageError(
-            "another training was interrupted in this folder: its settings, data or model differ.",
+            f"another training was interrupted in this folder: {', '.join(differences)}.",
             where=str(part),
-            remedy="Use its settings to resume it, or start again without resuming.",
+            remedy="Use its settings to resume it, or start again without resuming (--no-resume).",
         )
     return part
+
+
+_HASHES = {
+    "parents": "its model differs",
+    "data_fingerprint": "its data differ",
+    "train_sha256": "its data differ",
+}
+
+
+def _differences(path: Path, plan: Mapping[str, Any]) -> list[str]:
+    """Return in words what differs between the plan in a file and another; empty for the same plan."""
+    defaults = asdict(TrainingSettings())
+    try:
+        other = json.loads(path.read_text(encoding="utf-8"))
+        then, now = ({**fields, **defaults, **fields["tuning"]} for fields in (other, plan))
+    except (ValueError, TypeError, KeyError):
+        return ["its plan cannot be read"]
+    changed = [name for name in now if name != "tuning" and then.get(name) != now[name]]
+    return list(
+        dict.fromkeys(
+            _HASHES.get(name) or f"{name} was {then.get(name)}, now {now[name]}" for name in changed
+        )
+    )
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:

@@ -27,6 +27,7 @@ from harness.systems.interface import (
 from harness.workload.tasks.base import Task
 from optimized.adaptive.cascade import CascadeVariant
 from optimized.batching.batched import BatchedVariant
+from optimized.ladders.typed_values import typed_values
 from optimized.recipes.base import Recipe
 from optimized.recipes.registry import RECIPES
 from optimized.registry import variants as optimized_variants
@@ -144,7 +145,8 @@ def engine_of(name: str, options: Mapping[str, Any]) -> Variant:
     fields = getattr(engine, "__dataclass_fields__", {})
     names = [field for field in fields if field not in ("name", "summary")]
     _check_names(f"option of {name}", options, names)
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    typed = typed_values(type(engine), options, f"options of {name}")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in typed.items()}
     changed: Variant = replace(engine, **values)  # type: ignore[type-var]  # variants are dataclasses
     return changed
 
@@ -168,7 +170,7 @@ def _build_recipe(kind: type[Any], parameters: JsonValue, where: str) -> Recipe:
     names = [name for name in inspect.signature(kind).parameters if name != "kind"]
     _check_names(f"parameter of {where}", parameters, names)
     try:
-        recipe: Recipe = kind(**parameters)
+        recipe: Recipe = kind(**typed_values(kind, parameters, where))
     except (TypeError, ValueError) as problem:
         raise UsageError(f"{problem}.", where=where) from None
     return recipe

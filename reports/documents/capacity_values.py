@@ -107,10 +107,15 @@ def dollars(usd: float) -> str:
     return f"{usd:,.0f}" if usd >= _WHOLE else shown(usd)
 
 
+def machines_of(row: PlanRow) -> str:
+    """Return the machines of a row in words: `1 machine`, `1,200 machines`."""
+    return f"{row.machines:,} machine{'s' if row.machines > 1 else ''}"
+
+
 def headline_of(plan: CapacityPlan) -> str:
     """Return the answer in a few words: the cheapest row that keeps the objective."""
     row = plan.rows[0]
-    machines = f"{row.machines:,} machine{'s' if row.machines > 1 else ''}"
+    machines = machines_of(row)
     kind = f"{machines} of {row.machine.name}" if row.machine.name else machines
     return f"{row.record.cell.variant} on {kind}: {dollars(row.usd_per_day)} USD a day"
 
@@ -118,11 +123,12 @@ def headline_of(plan: CapacityPlan) -> str:
 def sentences_of(plan: CapacityPlan) -> Iterator[str]:
     """Yield what the cheapest row keeps, why fewer machines do not, and what the others cost."""
     row = plan.rows[0]
-    latency = row.latency.percentiles[99.0]
+    percent = plan.options.objective.percent
+    latency = row.latency.percentiles[percent]
     yield (
-        f"{row_name(row)} serves {plan.demand.description}, with {promise_of(plan)} on {row.machines:,} "
-        f"machine{'s' if row.machines > 1 else ''}, {100 * row.latency.utilisation:.0f} % busy at the peak. "
-        f"Computed there: p99 {ms(latency.value)}, {ms(latency.low)} to {ms(latency.high)}."
+        f"{row_name(row)} serves {plan.demand.description}, with {promise_of(plan)} on "
+        f"{machines_of(row)}, {100 * row.latency.utilisation:.0f} % busy at the peak. "
+        f"Computed there: p{percent:g} {ms(latency.value)}, {ms(latency.low)} to {ms(latency.high)}."
     )
     if row.next_cheaper != "none":
         yield f"The next cheaper choice fails: {row.next_cheaper}."
@@ -135,7 +141,7 @@ def _against_the_dearest(plan: CapacityPlan) -> Iterator[str]:
     if last.record.cell.variant != row.record.cell.variant:
         factor = shown(last.usd_per_day / row.usd_per_day)
         yield (
-            f"The dearest that keeps it, {row_name(last)}, needs {last.machines:,} machines and "
+            f"The dearest that keeps it, {row_name(last)}, needs {machines_of(last)} and "
             f"{dollars(last.usd_per_day)} USD a day, {factor} times as much."
         )
     costs = list(always_busy_costs(plan))

@@ -184,7 +184,18 @@ def _highest_rate(verdict: GroupVerdict, rated: Sequence[ServedRate], objective:
         over = f", {shown((best.rate or 0.0) / own.rate)} times that of {own.variant} ({shown(own.rate)})"
     return (
         f"{best.variant} keeps {objective} at the highest rate: {shown(best.rate or 0.0)} requests/s{over}. "
-        "Rates are those of single trials, without an interval."
+        f"Rates are those of single trials, without an interval{_few_in_trials(verdict)}."
+    )
+
+
+def _few_in_trials(verdict: GroupVerdict) -> str:
+    """Return that the percentile was judged over too few requests, or nothing."""
+    trials = verdict.record.load.trials if verdict.record.load else ()
+    if not trials or trials[0].have >= trials[0].needed:
+        return ""
+    return (
+        f", and only indications: the objective was judged over {trials[0].have:,} distinct requests, and "
+        f"needs {trials[0].needed:,}"
     )
 
 

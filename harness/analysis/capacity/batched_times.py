@@ -22,6 +22,9 @@ SamplesOf = Mapping[str, Any] | None
 
 _NS = 1e9
 
+_REQUESTS = 40_000
+"""Simulated to see how full batches are."""
+
 
 @dataclass(frozen=True, slots=True)
 class SizedCalls:
@@ -66,6 +69,10 @@ class BatchedTimes:
     def mean(self) -> float:
         """The mean seconds of a full batch, by request."""
         return self._times().mean(self.batching.most) / self.batching.most
+
+    def seconds_per_request(self, rate: float, servers: Servers) -> float:
+        """Return the mean seconds of a call by request, with batches as full as this rate makes them."""
+        return self.steady(rate, servers, requests=_REQUESTS).utilisation * servers.total / rate
 
     def shortest(self, percent: float) -> float:
         """Return the percentile of the latency of a request that nobody else follows."""

@@ -36,7 +36,7 @@ def day_percentiles(
 ) -> dict[float, float]:
     """Return percentiles in seconds over all requests; the servers must keep up with the peak."""
     latencies, weights = [], []
-    for rate, requests in _levels(demand.segments):
+    for rate, requests in levels(demand.segments):
         steady = service.steady(rate, servers, requests=_REQUESTS_PER_LEVEL).latencies.ravel()
         latencies.append(steady)
         weights.append(np.full(len(steady), requests / len(steady)))
@@ -76,7 +76,7 @@ def _counted(latencies: Seconds, bins: int) -> Seconds:
     return np.bincount(places.astype(np.int64), minlength=bins).astype(np.float64)
 
 
-def _levels(segments: Sequence[Segment]) -> list[tuple[float, float]]:
+def levels(segments: Sequence[Segment]) -> list[tuple[float, float]]:
     """Return at most `_LEVELS` rates and the requests that arrive at each."""
     busy = [segment for segment in segments if segment.rate > 0]
     rates = sorted({segment.rate for segment in busy})

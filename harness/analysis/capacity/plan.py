@@ -17,9 +17,16 @@ from harness.analysis.capacity.queueing.batching import Batching
 from harness.analysis.capacity.queueing.dispatch import Dispatch
 from harness.analysis.capacity.queueing.steady_state import Servers
 from harness.analysis.capacity.service_model import ServiceModel
-from harness.analysis.capacity.service_times import LOW_LOAD
+from harness.analysis.capacity.service_times import LOW_LOAD, ServiceTimes
 from harness.analysis.capacity.services import ReadSamples, check_comparable, services_of
-from harness.analysis.capacity.sizing import Latency, Objective, Sizing, fewest_machines, latency_at
+from harness.analysis.capacity.sizing import (
+    Latency,
+    Objective,
+    Sizing,
+    fewest_machines,
+    latency_at,
+    most_machines,
+)
 from harness.analysis.statistics.estimates import MINIMUM_REQUESTS
 from harness.records.estimate import Unavailable
 from harness.records.record import Record
@@ -139,6 +146,12 @@ def _row(
     if isinstance(sizing, Unavailable):
         return Refusal(record, sizing.reason, measured.how, busy_usd / copies)
     machines = sizing.machines + options.spare
+    if machines > (most := most_machines(service, options.dispatch)):
+        reason = (
+            f"with spare machines it needs {machines:,}, and at most {most:,} are computed with dispatch "
+            f"{options.dispatch}"
+        )
+        return Refusal(record, reason, measured.how, busy_usd / copies)
     servers = Servers(service.instances, machines, options.dispatch)
     latency = latency_at(service, demand.peak, servers, sorted({*PERCENTILES, options.objective.percent}))
     over_day = whole_day_percentiles if options.whole_day else day_percentiles
@@ -150,7 +163,7 @@ def _row(
         machines,
         latency,
         over_day(service, demand, servers, (99.0,))[99.0],
-        day_energy(service, demand, machines, machine.power),
+        day_energy(service, demand, servers, machine.power),
         warnings=tuple(_warnings(service, latency, options.objective)),
     )
 
@@ -200,9 +213,11 @@ def _warnings(service: ServiceModel, latency: Latency, objective: Objective) -> 
     """Yield reasons to distrust the plan of a record."""
     distinct, needed = service.distinct, MINIMUM_REQUESTS[objective.percent]
     if distinct < needed:
+        examples = service.record.data.examples
+        more = "give more data" if examples < needed else f"measure more (--limit {needed})"
         yield (
             f"p{objective.percent:g} rests on the times of {distinct} distinct requests, and needs {needed}: "
-            f"measure more (--limit {needed})"
+            f"{more}"
         )
     high = latency.percentiles[objective.percent].high
     if high > objective.bound_s:
@@ -214,10 +229,13 @@ def _warnings(service: ServiceModel, latency: Latency, objective: Objective) -> 
             f"its {instances} instances were {100 * utilisation:.0f} % busy while this was "
             "measured, and each may be slower beside busy ones: measure it at a higher --rate"
         )
-    if service.record.cell.scenario == "single-stream" and not service.how:
+    if isinstance(service, ServiceTimes) and service.record.cell.scenario == "single-stream":
+        remedy = "measure it with --scenario server --rate N"
+        if service.without_server:
+            remedy = f"its measurement in server does not show that, because {service.without_server}"
         yield (
             "its requests followed one another without a pause, and after one a short request may take "
-            "longer: measure it with --scenario server --rate N"
+            f"longer: {remedy}"
         )
     if utilisation is not None and latency.utilisation < _MUCH_LESS * utilisation:
         yield (

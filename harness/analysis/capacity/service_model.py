@@ -43,6 +43,9 @@ class ServiceModel(Protocol):
     def mean(self) -> float:
         """Mean seconds that a request keeps one instance busy, at the highest throughput."""
 
+    def seconds_per_request(self, rate: float, servers: Servers) -> float:
+        """Return the mean seconds that a request keeps an instance busy at a rate, over all servers."""
+
     def shortest(self, percent: float) -> float:
         """Return the percentile of the latency without any queue, in seconds."""
 

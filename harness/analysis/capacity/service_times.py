@@ -43,6 +43,9 @@ class ServiceTimes:
     others: "tuple[ServiceTimes, ...]" = ()
     """The same variant at other rates of `server`."""
 
+    without_server: str = ""
+    """Why its own record of `server` does not show the times, where there is one."""
+
     @property
     def all(self) -> Seconds:
         """The service times of all rounds."""
@@ -62,6 +65,10 @@ class ServiceTimes:
     def mean(self) -> float:
         """The mean service time in seconds."""
         return float(self.all.mean())
+
+    def seconds_per_request(self, rate: float, servers: Servers) -> float:  # noqa: ARG002 -- of the protocol
+        """Return the mean service time, whatever the rate."""
+        return self.mean
 
     def near(self, rate: float) -> "ServiceTimes":
         """Return the times that were measured at the load nearest to `rate`, in requests per second."""

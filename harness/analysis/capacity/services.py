@@ -11,6 +11,7 @@ from harness.analysis.capacity.batched_times import batched_times
 from harness.analysis.capacity.queueing.batching import Batching
 from harness.analysis.capacity.service_model import ServiceModel
 from harness.analysis.capacity.service_times import ServiceTimes, service_times
+from harness.analysis.diagnostics.base import is_null
 from harness.common.errors import UsageError
 from harness.records.estimate import Unavailable
 from harness.records.record import Record
@@ -46,6 +47,12 @@ def services_of(
         groups.setdefault(_identity(record), []).append(record)
     for unordered in groups.values():
         group = sorted(unordered, key=_order)
+        if any(map(is_null, group)):
+            yield (
+                group[0],
+                Unavailable("it does not read its input: it shows what the harness costs, not a model"),
+            )
+            continue
         one_by_one = _best(group, samples)
         batched = [batched_times(group, [samples(record) for record in group], own) for own in batchings]
         if not isinstance(one_by_one, Unavailable) or not batched:
@@ -84,7 +91,17 @@ def _best(group: Sequence[Record], samples: ReadSamples) -> ServiceTimes | Unava
     if not usable:
         return results[0]
     offered = (times for times in usable[:-1] if times.record.load and not times.record.load.overloaded)
-    return replace(usable[-1], others=tuple(offered))
+    return replace(usable[-1], others=tuple(offered), without_server=_without_server(group, results))
+
+
+def _without_server(group: Sequence[Record], results: Sequence[ServiceTimes | Unavailable]) -> str:
+    """Return why a record of scenario `server` shows no times; an empty text where none was measured."""
+    reasons = (
+        result.reason
+        for record, result in zip(group, results, strict=True)
+        if record.cell.scenario == "server" and isinstance(result, Unavailable)
+    )
+    return next(reasons, "")
 
 
 def _order(record: Record) -> int:

@@ -74,7 +74,7 @@ def fewest_machines(
             f"{1e3 * objective.bound_s:.3g} ms"
         )
     busiest = load_of(service, rate, 1)
-    most = _most(service, dispatch)
+    most = most_machines(service, dispatch)
     too_many = Unavailable(
         f"it needs more than {most:,} machines for {rate:,.4g} requests a second, the most that are computed "
         f"with dispatch {dispatch}"
@@ -145,7 +145,7 @@ def _resampled(
     return [steady.percentile(percent) for percent in percentiles]
 
 
-def _most(service: ServiceModel, dispatch: Dispatch) -> int:
+def most_machines(service: ServiceModel, dispatch: Dispatch) -> int:
     """Return the most machines that are simulated."""
     return (
         MOST_MACHINES if dispatch in ("round-robin", "random") else max(1, MOST_SHARED // service.instances)

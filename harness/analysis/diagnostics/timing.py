@@ -89,6 +89,9 @@ def _few_in_trials(record: Record, load: OfferedLoad) -> ResultWarning | None:
         f"needs {needed}: the highest rates are only indications."
     )
     step = f"Time at least {needed} examples: --limit {needed}."
+    if record.data.examples < needed:
+        split = f"the split has {record.data.examples}"
+        step = f"Give at least {needed} examples, or name a lower percentile: {split}."
     return ResultWarning("promise-few-requests", sentence, step)
 
 

@@ -8,7 +8,19 @@ from harness.cli.options.panels import amount_option, how_option
 from harness.common.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from harness.common.json_types import JsonObject
+
+
+def refuse_for_scratch(given: "Iterable[str]") -> None:
+    """Raise UsageError for the first given setting, by the name of its option."""
+    if name := next(iter(given), None):
+        raise UsageError(
+            "--model scratch has settings of its own.",
+            where=f"--{name.replace('_', '-')}",
+            remedy="Leave it out, or name another --model.",
+        )
 
 
 class FewExamplesOptions(OptionGroup):
@@ -64,9 +76,4 @@ class FewExamplesOptions(OptionGroup):
 
     def check_absent(self) -> None:
         """Raise UsageError if one is given: --model scratch has settings of its own."""
-        if given := self.settings():
-            raise UsageError(
-                "--model scratch has settings of its own.",
-                where=f"--{next(iter(given)).replace('_', '-')}",
-                remedy="Leave it out, or name another --model.",
-            )
+        refuse_for_scratch(self.settings())

@@ -1,5 +1,6 @@
 """Options of `bench train` for intermediate training: files of text pairs that come before the task."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,6 +52,18 @@ class FirstTrainingOptions(OptionGroup):
         from harness.workload.data.user.intermediate import load_intermediate
 
         return load_intermediate(self.first or [], self.columns(), self.first_label)
+
+    def check(self) -> None:
+        """Raise UsageError if an option of --first is given without it."""
+        defaults = {field.name: field.default for field in fields(self)}
+        names = ("first_text", "first_label", "first_epochs")
+        given = (name for name in names if getattr(self, name) != defaults[name])
+        if not self.first and (name := next(given, None)):
+            raise UsageError(
+                "it belongs to --first, and no file is named.",
+                where=f"--{name.replace('_', '-')}",
+                remedy="Add --first FILE, or leave it out.",
+            )
 
     def check_absent(self) -> None:
         """Raise UsageError if a file is named: --model scratch trains no task."""

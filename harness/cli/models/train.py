@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.models.few_examples import FewExamplesOptions
+from harness.cli.models.few_examples import FewExamplesOptions, refuse_for_scratch
 from harness.cli.models.first_training import FirstTrainingOptions
 from harness.cli.options.data import DataOptions, TrainedData
 from harness.cli.options.execution import MaxLength, MeterName, Seed, TrainingCluster
@@ -82,6 +82,12 @@ class TrainingOptions(OptionGroup):
             "seed": self.seed,
         }
 
+    def check_for_scratch(self) -> None:
+        """Raise UsageError for an option that --model scratch does not use: it has settings of its own."""
+        unused = ("epochs", "max_time", "learning_rate", "batch_size", "max_length", "no_resume")
+        defaults = {field.name: field.default for field in fields(self)}
+        refuse_for_scratch(name for name in unused if getattr(self, name) != defaults[name])
+
     def max_seconds(self) -> float | None:
         """Return the seconds after which training stops, or None."""
         return parse_duration(self.max_time, "--max-time", "30m") if self.max_time else None
@@ -102,6 +108,7 @@ def train(
     from harness.cli.output.progress import progress_reporter
 
     cluster.check(data.task)
+    first.check()
     with progress_reporter(quiet=output.quiet) as progress:
         if cluster.cluster:
             files = (data.data, training.model, *(first.first or ()))
@@ -111,6 +118,7 @@ def train(
             _check_no_meter(training.meter)
             first.check_absent()
             few.check_absent()
+            training.check_for_scratch()
             ticks = _ticks(progress, "train the embedded encoder")
             facts = context.training().scratch(folder, seed=training.seed, progress=ticks)
         else:

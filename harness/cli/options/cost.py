@@ -23,8 +23,8 @@ _ISO_3_LETTERS = 3
 _SERVER_YEARS = 4.0  # as Cloud Carbon Footprint and the package of the shipped power curves take it
 
 
-class CostOptions(OptionGroup):
-    """Prices, carbon intensity, emissions of making the server, and water."""
+class PriceOptions(OptionGroup):
+    """Prices and carbon intensity."""
 
     price_per_hour: Price = None
     prices: Annotated[
@@ -36,6 +36,24 @@ class CostOptions(OptionGroup):
             "--carbon FILE|COUNTRY", "Carbon intensity, YAML, or a country: FRA (default: world average)."
         ),
     ] = None
+
+    def price_list(self) -> "dict[str, reports.Price]":
+        """Return the given prices by machine, one without a name for --price-per-hour, or none."""
+        from harness.common.errors import UsageError
+        from reports import price_of, prices_by_name
+
+        if self.prices is None:
+            return {} if self.price_per_hour is None else {"": price_of(self.price_per_hour)}
+        if self.price_per_hour is not None:
+            raise UsageError(
+                "expected --price-per-hour or --prices, got both.", remedy="Leave out one of them."
+            )
+        return prices_by_name(read_yaml(self.prices).value, str(self.prices))
+
+
+class CostOptions(PriceOptions):
+    """Prices, carbon intensity, emissions of making the server, and water."""
+
     embodied: Annotated[
         str | None,
         output_option(
@@ -61,19 +79,6 @@ class CostOptions(OptionGroup):
             embodied_emissions(self.embodied) if self.embodied else None,
             water_of(read_yaml(self.water).value, str(self.water)) if self.water else None,
         )
-
-    def price_list(self) -> "dict[str, reports.Price]":
-        """Return the given prices by machine, one without a name for --price-per-hour, or none."""
-        from harness.common.errors import UsageError
-        from reports import price_of, prices_by_name
-
-        if self.prices is None:
-            return {} if self.price_per_hour is None else {"": price_of(self.price_per_hour)}
-        if self.price_per_hour is not None:
-            raise UsageError(
-                "expected --price-per-hour or --prices, got both.", remedy="Leave out one of them."
-            )
-        return prices_by_name(read_yaml(self.prices).value, str(self.prices))
 
     def _prices(self) -> "tuple[reports.Price, ...]":
         from reports import price_of

@@ -10,7 +10,7 @@ import typer
 
 from harness.cli.context import CliContext
 from harness.cli.options.completion import complete_runs
-from harness.cli.options.cost import CostOptions
+from harness.cli.options.cost import PriceOptions, grid
 from harness.cli.options.data import DataFiles
 from harness.cli.options.execution import Busy
 from harness.cli.options.groups import OptionGroup, run_options
@@ -61,7 +61,7 @@ class SizingOptions(OptionGroup):
         bool, how_option("--whole-day", "Simulate every request of the day for its p99, not a sample.")
     ] = False
 
-    def options(self, cost: CostOptions) -> "PlanOptions":
+    def options(self, cost: PriceOptions) -> "PlanOptions":
         """Return the options of the plan; UsageError for one that cannot be read."""
         from harness.analysis.capacity.plan import PlanOptions
         from harness.analysis.capacity.queueing.dispatch import DISPATCHES
@@ -74,6 +74,8 @@ class SizingOptions(OptionGroup):
         if dispatch is None:
             raise unknown_name("dispatch", self.dispatch, DISPATCHES)
         batchings = tuple(_batching(word) for word in split_names(self.batching))
+        if len(set(batchings)) < len(batchings):
+            raise UsageError(f"--batching {self.batching} names a batching twice.", remedy="Name each once.")
         if batchings and dispatch == "least-loaded":
             raise UsageError(
                 "batches are not simulated with least-loaded dispatch.",
@@ -119,6 +121,18 @@ class ValidationOptions(OptionGroup):
     ] = ""
     parameters: LadderParameters = None
 
+    def check(self) -> None:
+        """Raise UsageError for both options at once, and for a ladder where nothing is measured."""
+        if self.validate and self.validation:
+            raise UsageError(
+                "expected --validate or --validation, got both.", remedy="Leave out one of them."
+            )
+        given = {"--ladder": self.ladder, "--set": self.parameters}
+        if not self.validate and (name := next((name for name in given if given[name]), None)):
+            raise UsageError(
+                "it is for a rung that is measured again.", where=name, remedy="Add --validate, or leave it out."
+            )
+
     def apply(self, options: "RunOptions") -> "RunOptions":
         """Set the model; the ladder depends on the record."""
         return replace(options, model=self.model)
@@ -130,7 +144,7 @@ def plan(
     sizing: SizingOptions,
     validation: ValidationOptions,
     data: DataFiles,
-    cost: CostOptions,
+    cost: PriceOptions,
     runs: Annotated[
         list[str] | None,
         typer.Argument(metavar="RUN", help="Runs of one machine, or their folders (default: the latest).", autocompletion=complete_runs),
@@ -150,7 +164,8 @@ def plan(
 
     form = "json" if json else format_
     capacity.check_format(form)
-    wanted, options, factors = demand.demand(), sizing.options(cost), cost.factors()
+    validation.check()
+    wanted, options, intensity = demand.demand(), sizing.options(cost), grid(cost.carbon)
     loaded = [find_records(name, context.open_store(store)) for name in runs or ["latest"]]
     records = [record for part in loaded for record in part.records]
     samples = samples_in({record.run: part.folder for part in loaded for record in part.records})
@@ -158,7 +173,7 @@ def plan(
     _require_rows(made, runs or ["latest"], records, samples)
     loads = _validated(context, made, validation, data, store)
     width, color = terminal_style(plain=output is not None)
-    text = capacity.render(made, form, factors.grid, loads, width=width, color=color)
+    text = capacity.render(made, form, intensity, loads, width=width, color=color)
     if plots:
         write_plots(plots, capacity.plots(made))
     deliver_text(text.rstrip("\n"), output, form=form)
@@ -216,8 +231,6 @@ def _compared(
     from harness.analysis.loading import find_records, samples_in
     from harness.runs.capacity_check import first_measurable
 
-    if validation.validate:
-        raise UsageError("expected --validate or --validation, got both.", remedy="Leave out one of them.")
     loaded = find_records(validation.validation, context.open_store(store))
     samples = samples_in({record.run: loaded.folder for record in loaded.records})
     times = first_measurable(made)

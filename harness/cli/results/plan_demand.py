@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
 _TIMES, _COUNTS = "seconds", "requests"
+_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
+_SHOWN = 80
 
 
 class DemandOptions(OptionGroup):
@@ -62,43 +65,52 @@ def read_trace(path: Path) -> "Demand":
 
     content = read_input(path, TRACE, DataError, remedy="--arrivals names a CSV file.")
     try:
-        reader = csv.DictReader(io.StringIO(decode_text(content, "utf-8-sig"), newline=""))
-        rows, columns = list(reader), reader.fieldnames or ()
+        reader = csv.reader(io.StringIO(decode_text(content, "utf-8-sig"), newline=""))
+        columns = [name.strip() for name in next(reader, [])]
+        lines = [(reader.line_num, row) for row in reader if row]
     except (InvalidText, csv.Error) as problem:
         raise DataError(
             f"not CSV ({problem}).", where=str(path), remedy="--arrivals names a CSV file."
         ) from None
-    if _TIMES not in columns:
+    if sorted(columns) not in ([_TIMES], sorted([_TIMES, _COUNTS])):
         raise DataError(
-            f"the trace has no column {_TIMES}.",
+            f"the columns of a trace are {_TIMES}, or {_TIMES} and {_COUNTS}, got {_shortened(columns)}.",
             where=str(path),
-            remedy=f"Its first line names the columns: {_TIMES}, or {_TIMES},{_COUNTS}.",
+            remedy=f"Write {_TIMES}, or {_TIMES},{_COUNTS}, in the first line, and leave out other columns.",
         )
-    times = _numbers(rows, _TIMES, path)
-    counts = _numbers(rows, _COUNTS, path) if _COUNTS in columns else None
-    return traced_demand(times, counts, path.name)
+    rows = [_numbers(row, columns, f"{path}:{number}") for number, row in lines]
+    counts = [row[_COUNTS] for row in rows] if _COUNTS in columns else None
+    return traced_demand([row[_TIMES] for row in rows], counts, path.name)
+
+
+def _shortened(columns: list[str]) -> str:
+    """Return the names of columns, or that there are none; a file that is no table may have a long first line."""
+    text = ", ".join(columns)
+    return f"{text[:_SHOWN]}..." if len(text) > _SHOWN else text or "none"
 
 
 def _amount(text: str) -> float:
     """Return 1e8 of `100M`; UsageError for anything else."""
-    stripped = text.strip().replace(",", "").replace("_", "")
+    stripped = text.strip().replace("_", "")
     factor = _SUFFIXES.get(stripped[-1:], 1.0)
     number = stripped[:-1] if stripped[-1:] in _SUFFIXES else stripped
     try:
-        return float(number) * factor
+        return float(number.replace(",", "") if _THOUSANDS.fullmatch(number) else number) * factor
     except ValueError:
         raise UsageError(
-            f"--requests-per-day expects a number such as 100M, got {text!r}.", remedy="Use k, M or G."
+            f"--requests-per-day expects a number such as 100M, 2.5k or 5,000, got {text!r}.",
+            remedy="Use k, M or G, and a point before decimals.",
         ) from None
 
 
-def _numbers(rows: list[dict[str, str]], column: str, path: Path) -> list[float]:
-    numbers = []
-    for line, row in enumerate(rows, 2):
+def _numbers(row: list[str], columns: list[str], where: str) -> dict[str, float]:
+    """Return the numbers of a row by column; DataError for another number of cells, or what is no number."""
+    if len(row) != len(columns):
+        raise DataError(f"expected {len(columns)} cells ({', '.join(columns)}), got {len(row)}.", where=where)
+    numbers = {}
+    for column, cell in zip(columns, row, strict=True):
         try:
-            numbers.append(float(row[column]))
-        except (TypeError, ValueError):
-            raise DataError(
-                f"expected a number in column {column}, got {row[column]!r}.", where=f"{path}:{line}"
-            ) from None
+            numbers[column] = float(cell)
+        except ValueError:
+            raise DataError(f"expected a number in column {column}, got {cell!r}.", where=where) from None
     return numbers

@@ -63,12 +63,26 @@ def require_teacher(task: Task, teacher: Checkpoint) -> None:
 
 
 def trained_task_of(folder: Path) -> str:
-    """Return the task in the description that `bench` wrote beside the weights; empty if there is none."""
+    """Return the task in the description that `bench` wrote beside the weights; empty if there is none.
+
+    CheckpointError for a description that is not JSON.
+    """
     for name in _DESCRIPTIONS:
         if (folder / name).is_file():
-            description = json.loads((folder / name).read_text(encoding="utf-8"))
+            description = _description(folder / name)
             return str(description.get("task", "")) if isinstance(description, dict) else ""
     return ""
+
+
+def _description(path: Path) -> Any:  # noqa: ANN401 -- JSON
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise CheckpointError(
+            f"{path.name} cannot be read ({problem}), so the teacher's task is unknown.",
+            where=path.parent.name,
+            remedy="Copy the checkpoint again, or remove the file if another program wrote it.",
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

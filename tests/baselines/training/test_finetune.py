@@ -192,7 +192,12 @@ def test_other_settings_do_not_go_on_with_an_interrupted_training(encoder: Path,
     with pytest.raises(StopError):
         train(encoder, output, progress=stop)
     other = TrainingSettings(epochs=1, batch=8, max_length=32, bf16=False)
-    with pytest.raises(UsageError, match="another training was interrupted"):
+    with pytest.raises(
+        UsageError, match=r"another training was interrupted in this folder: epochs was 2, now 1\."
+    ):
+        train(encoder, output, tuning=other)
+    (output.with_name("made.part") / "plan.json").write_text("{", encoding="utf-8")  # a disk was full
+    with pytest.raises(UsageError, match="its plan cannot be read"):
         train(encoder, output, tuning=other)
     assert train(encoder, output, tuning=other, resume=False)["steps"] == 6
 

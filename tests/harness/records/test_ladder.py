@@ -11,6 +11,7 @@ from harness.common.errors import UsageError
 from harness.common.progress import NoProgress
 from harness.records.ladder import Ladder, parse_ladder, parse_parameters, read_ladder
 from harness.runs.planning.options import able
+from optimized.ladders.rung import recipe_of
 
 CONFIG: dict[str, Any] = {
     "name": "mine",
@@ -165,6 +166,17 @@ def test_every_ladder_that_ships_is_well_formed(name: str) -> None:
         ({"recipes": [{"distill": {}}]}, "unknown recipe.*distil"),
         ({"recipes": [{"prune": {"head": 3}}]}, "unknown parameter of recipe prune.*heads"),
         ({"recipes": [{"prune": 3}]}, "must be a mapping"),
+        (
+            {"recipes": [{"distil": {"epochs": "many"}}]},
+            "recipe distil: epochs must be a whole number, got 'many'",
+        ),
+        ({"recipes": [{"distil": {"epochs": 1.5}}]}, "epochs must be a whole number, got 1.5"),
+        ({"recipes": [{"distil": {"patience": True}}]}, "patience must be a whole number, got True"),
+        ({"recipes": [{"distil": {"student": None}}]}, "student must be a text, got None"),
+        ({"recipes": [{"distil": {"extra_text": [3]}}]}, "extra_text must be a text or a list of texts"),
+        ({"recipes": [{"distil": {"teacher": "best"}}]}, "teacher must be first or previous or last"),
+        ({"recipes": [{"prune": {"heads": "half"}}]}, "heads must be a whole number or a number, got 'half'"),
+        ({"engine": "native-int8", "options": {"smooth": "no"}}, "smooth must be true or false, got 'no'"),
         ({"recipes": [{"prune": {}, "distil": {}}]}, "one recipe"),
     ],
 )
@@ -175,6 +187,14 @@ def test_an_unknown_recipe_engine_or_parameter_is_refused_by_name(
     config = {"name": "x", "recipes": [], "engine": "onnx-int8", "options": {}, **changes}
     with pytest.raises(UsageError, match=f"(?s){message}"):
         load_catalog().rung(config)
+
+
+def test_a_number_with_an_exponent_is_a_number_without_a_point_too() -> None:
+    """`5e-5` is a text by YAML 1.1, and how everybody writes a learning rate."""
+    values = parse_parameters(("rate=5e-5",))
+    assert values == {"rate": "5e-5"}
+    written = recipe_of({"distil": {"learning_rate": values["rate"], "extra_text": ["a", "b"]}})
+    assert written == recipe_of({"distil": {"learning_rate": 0.00005, "extra_text": ["a", "b"]}})
 
 
 class RecordedWarnings(NoProgress):

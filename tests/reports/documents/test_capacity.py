@@ -139,6 +139,16 @@ def test_the_text_states_what_was_refused_and_every_factor() -> None:
         assert part in text
 
 
+def test_the_verdict_states_the_percentile_of_the_objective() -> None:
+    """p90 at most 50 ms, and its own figure; one machine is no plural."""
+    plan = a_plan(a_row("fast", 1), a_row("slow", 1))
+    plan = replace(plan, options=PlanOptions(Objective(90, 0.050), (MEASURED,)))
+    verdict = json.loads(render(plan, "json", None))["verdict"]
+    assert "with p90 at most 50 ms on 1 machine, 60 % busy" in verdict
+    assert "Computed there: p90 20.0 ms, 18.0 ms to 22.0 ms" in verdict
+    assert "slow (1 x 2 threads), needs 1 machine and" in verdict
+
+
 def test_energy_that_is_unknown_is_no_number() -> None:
     """Neither are the kilograms that follow from it."""
     energy = DayEnergy(1.0, Unavailable("idle power was not measured"), "modelled", "CPU time")

@@ -15,6 +15,7 @@ from records import (
     three_variants,
 )
 
+from harness.records.facts import RateTrial
 from harness.records.record import OfferedLoad, PlacementFacts, Record
 from reports import CostFactors, Style, VerdictOptions, build_report, write_report
 from reports.layout.verdict_sentences import LIMIT, verdict_texts
@@ -195,6 +196,12 @@ def test_at_an_offered_rate_latency_decides_and_a_search_compares_rates() -> Non
         ]
     )
     assert "onnx-int8 keeps p99=20ms at the highest rate: 120 requests/s, 4.00 times that of" in search
+    assert "Rates are those of single trials, without an interval." in search
+    few = RateTrial(
+        rate=30.0, achieved=30.0, requests=40, value_ns=1, overloaded=False, kept=True, needed=662, have=40
+    )
+    (search,) = sentences([served("onnx-int8", 5, promise="p99=20ms", highest_rate=30.0, trials=(few,))])
+    assert "only indications: the objective was judged over 40 distinct requests, and needs 662." in search
 
 
 def test_failures_and_missing_references_are_in_the_sentence() -> None:

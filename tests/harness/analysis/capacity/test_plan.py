@@ -17,7 +17,7 @@ from harness.analysis.capacity.service_times import ServiceTimes
 from harness.analysis.capacity.sizing import Objective
 from harness.common.errors import UsageError
 from harness.records.estimate import Unavailable
-from harness.records.record import IdleEnergy, OfferedLoad, Record
+from harness.records.record import IdleEnergy, OfferedLoad, PlacementFacts, Record
 
 MEASURED = MachineType("", 0.5, "a list")
 CALM = PlanOptions(Objective(99, 1.0, 0.5), (MEASURED,))
@@ -179,6 +179,53 @@ def test_a_much_lower_load_than_the_measured_one_is_a_warning() -> None:
     assert "were 40 % busy while this was measured, and are 10 % here" in warnings(10.0)
 
 
+def test_a_machine_draws_no_more_than_its_published_most() -> None:
+    """10 ms at 20 a second, and 50 ms of CPU time each, of threads that poll: 2 CPUs for 10 ms are the most.
+
+    A curve of 10 W idle and 30 W busy: 2 machines of 2 vCPUs at half load draw 20 W each.
+    """
+    record, samples = offered(20.0, 0.010)
+    polling = tuple(replace(item, cpu_ns=50_000_000 * item.requests) for item in record.rounds)
+    record = record.model_copy(update={"rounds": polling})
+    machine = replace(MEASURED, power=PowerModel(lambda load: 10 + 20 * load, "a table", 2))
+    options = replace(CALM, machines=(machine,))
+    (row,) = make_plan([record], lambda _: samples, constant_demand(100.0), options).rows
+    assert isinstance(row.energy, DayEnergy)
+    assert (row.machines, row.energy.busy_j) == (2, pytest.approx(2 * 10 * 86_400))
+
+
+def test_joules_that_hold_waiting_are_no_joules_of_requests() -> None:
+    """20 % busy in `server`, and idle power was not measured."""
+    record, samples = offered(20.0, 0.010)
+    (row,) = make_plan([record], lambda _: samples, constant_demand(20.0), CALM).rows
+    assert isinstance(row.energy, Unavailable)
+    assert "its joules hold those of waiting, 80 % of the time in server" in row.energy.reason
+
+
+def test_a_system_that_reads_no_input_is_no_choice() -> None:
+    """It shows what the harness costs, and would be the cheapest."""
+    record = named("fast")
+    placed = PlacementFacts(cpus=(0, 1), threads_requested=2, effective={"reads_input": False})
+    plan = plan_of(record.model_copy(update={"placement": placed}), named("slow"))
+    assert [row.record.cell.variant for row in plan.rows] == ["slow"]
+    assert plan.refusals[0].reason.startswith("it does not read its input")
+
+
+def test_answers_out_of_order_are_named_where_single_requests_stand_for_them() -> None:
+    """Nobody is told to measure in `server` again."""
+    record, samples = offered(20.0, 0.010)
+    crossed = samples | {
+        "call_ns": np.tile([30_000_000, 1_000_000], 3_500),
+        "gap_ns": np.full(7_000, -25_000_000),
+    }
+    by_id = {record.cell.id: crossed, "own": calls(0.010)}
+    (row,) = make_plan(
+        [named("own", id="own"), record], lambda own: by_id[own.cell.id], constant_demand(20.0), CALM
+    ).rows
+    (warning,) = row.warnings
+    assert "does not show that, because its requests were not served in their order of arrival" in warning
+
+
 def test_times_of_requests_without_a_pause_are_a_warning() -> None:
     """After a pause threads have to wake up, and caches hold other data."""
     (row,) = plan_of(named("fast")).rows
@@ -295,6 +342,21 @@ def test_a_collector_of_batches_needs_fewer_machines() -> None:
     ]
     assert plan.rows[0].service.source == "single-stream of 1, batch of 8"
     assert 5 < plan.rows[0].latency.batch <= 8
+
+
+def test_batches_that_are_not_full_cost_the_joules_of_their_longer_service() -> None:
+    """16 W while busy: calls of one request take 10 ms each, and a full batch of 8 takes 20 ms.
+
+    At 0.01 a second nobody shares a batch, so that a request costs 160 mJ, not 40.
+    """
+    samples = {"single-stream": calls(0.010), "batch": batch_calls(8, 0.020)}
+    own = rounds([1_750.0] * 7, requests=700, joules=[28.0] * 7, reading={"span_ns": 1_750_000_000})
+    records = [named("fast"), batched("fast", 8).model_copy(update={"rounds": own})]
+    options = replace(CALM, batchings=(Batching(8, 0.005),))
+    plan = make_plan(records, lambda record: samples[record.cell.scenario], constant_demand(0.01), options)
+    (row,) = (row for row in plan.rows if row.service.how)
+    assert isinstance(row.energy, DayEnergy)
+    assert row.energy.busy_j == pytest.approx(0.160 * 864, rel=0.01)
 
 
 def test_a_short_rest_of_a_slice_is_no_full_batch() -> None:

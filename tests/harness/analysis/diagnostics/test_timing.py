@@ -86,9 +86,12 @@ def test_a_load_without_a_steady_state_is_a_warning() -> None:
 
 
 def test_an_slo_that_was_judged_over_too_few_requests_is_an_indication() -> None:
-    """p99 needs 662 distinct requests."""
+    """p99 needs 662 distinct requests, which `--limit` takes from a split that has as many."""
     few = a_load(promise="p99=20ms", highest_rate=40.0, trials=(a_trial(have=96),))
     assert "--limit 662" in codes(a_record(load=few))["promise-few-requests"]
+    record = a_record(load=few)
+    small = record.model_copy(update={"data": record.data.model_copy(update={"examples": 300})})
+    assert "the split has 300" in codes(small)["promise-few-requests"]
     enough = a_load(promise="p99=20ms", highest_rate=40.0, trials=(a_trial(),))
     assert not {code for code in codes(a_record(load=enough)) if code.startswith("promise")}
 

@@ -50,7 +50,7 @@ def test_a_trace_of_arrivals_is_planned_for(
 ) -> None:
     """Its busiest interval is the peak."""
     trace = tmp_path / "trace.csv"
-    trace.write_text("seconds,requests\n0,60\n60,600\n120,60\n", encoding="utf-8")
+    trace.write_text("seconds, requests\n0,60\n60,600\n120,60\n", encoding="utf-8")
     assert plan(world, "--arrivals", str(trace), "--slo", "p99=10s", "--json") == 0
     assert json.loads(capsys.readouterr().out)["demand"]["peak_per_s"] == 10
 
@@ -107,7 +107,16 @@ def test_batches_are_planned_where_they_were_measured(
 ) -> None:
     """Single requests and batches of 8, in one run of its own."""
     made = World(tmp_path)
-    words = ("--variants", "onnx-int8", "--scenario", "single-stream,batch", "--batch", "8", "--profile", "quick")
+    words = (
+        "--variants",
+        "onnx-int8",
+        "--scenario",
+        "single-stream,batch",
+        "--batch",
+        "8",
+        "--profile",
+        "quick",
+    )
     assert call(["run", "--data", str(boolq_folder(tmp_path)), "--quiet", *words], made.context()) == 0
     capsys.readouterr()
     assert plan(made, *DAY, "--slo", "p90=10s", "--batching", "8:5ms", "--json") == 0
@@ -125,7 +134,7 @@ def test_batches_are_planned_where_they_were_measured(
         (("--rate", "0"), "--rate must be above 0 and at most 1e+09 requests a second, got 0"),
         (("--rate", "1e12"), "--rate must be above 0 and at most 1e+09 requests a second, got 1e+12"),
         (("--rate", "1", "--peak-factor", "2"), "--peak-factor belongs to"),
-        (("--requests-per-day", "many"), "expects a number such as 100M, got 'many'"),
+        (("--requests-per-day", "many"), "expects a number such as 100M, 2.5k or 5,000, got 'many'"),
         (("--arrivals", "nowhere.csv"), "nowhere.csv"),
         ((*DAY, "--slo", "p99=1ns"), "no variant meets the objective"),
         ((*DAY, "--slo", "soon"), "not a service-level objective"),
@@ -134,14 +143,26 @@ def test_batches_are_planned_where_they_were_measured(
         ((*DAY, "--machines", "m5.xlarg"), "Did you mean m5.xlarge"),
         ((*DAY, "--machines", ","), "expected a name"),
         ((*DAY, "--machines", "nowhere.yaml"), "nowhere.yaml"),
-        ((*DAY, "--machines", "m5.large,m5.xlarge", "--price-per-hour", "1"), "the price of one machine, got 2"),
+        (
+            (*DAY, "--machines", "m5.large,m5.xlarge", "--price-per-hour", "1"),
+            "the price of one machine, got 2",
+        ),
         ((*DAY, "--machines", "m5.large,m5.large", "--price-per-hour", "1"), "m5.large is named twice"),
         ((*DAY, "--batching", "8"), "expected a number of requests from 2 on and a time, got '8'"),
         ((*DAY, "--batching", "1:5ms"), "from 2 on"),
+        ((*DAY, "--batching", "8:5ms,8:0.005s"), "names a batching twice"),
+        (("--requests-per-day", "1,5M"), "got '1,5M'"),
+        ((*DAY, "--water", "water.yaml"), "No such option: --water"),
+        (
+            (*DAY, "--slo", "p99=10s", "--dispatch", "one-queue", "--spare", "n+1000"),
+            "at most 256 are computed",
+        ),
         ((*DAY, "--batching", "8:soon"), "--batching"),
         ((*DAY, "--batching", "8:5ms", "--dispatch", "least-loaded"), "not simulated with least-loaded"),
         ((*DAY, "--spare", "\u00b2"), "expected --spare n+1"),
         ((*DAY, "--format", "xml"), "unknown format 'xml'"),
+        ((*DAY, "--set", "seed=1"), "--set: it is for a rung that is measured again"),
+        ((*DAY, "--validate", "--validation", "latest"), "got both"),
         (("--requests-per-day", "5", "--peak-factor", "0"), "--peak-factor must be from 1 to 24, got 0"),
         ((*DAY, "--headroom", "1.5"), "--headroom"),
         (("nowhere", *DAY), "nowhere"),
@@ -160,13 +181,16 @@ def test_nonsense_is_one_message_and_exit_code_2(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("when\n1\n", "no column seconds"),
+        ("when\n1\n", "seconds and requests, got when"),
+        ("seconds,count\n0,60\n60,60\n", "got seconds, count"),
+        ("seconds,requests\n0,1\n60,1,5\n", "trace.csv:3: expected 2 cells (seconds, requests), got 3"),
+        ("seconds,requests\n0,1\n\n60,x\n", "trace.csv:4: expected a number in column requests, got 'x'"),
         ("seconds\none\n", "expected a number in column seconds, got 'one'"),
         ("seconds,requests\n0,1\n", "two rows or more"),
-        ("", "no column seconds"),
+        ("", "got none"),
         ("seconds\n1\x00\n", "trace.csv"),
-        ("seconds,requests\n0\n60\n", "expected a number in column requests, got None"),
-        ("PK\x03\x04\xff", "no column seconds"),
+        ("seconds,requests\n0\n60\n", "trace.csv:2: expected 2 cells (seconds, requests), got 1"),
+        ("PK\x03\x04\xff", "the columns of a trace are seconds"),
         ("seconds\n0\n1e999\n", "times must be finite"),
     ],
 )

@@ -458,6 +458,12 @@ def test_teachers_and_students_of_another_task_are_refused(teacher: Checkpoint, 
         distil(replace(QUICK, student="other"), teacher, root)
     wic = tiny.tiny_checkpoint(tmp_path / "wic")
     (wic / "training.json").write_text(json.dumps({"task": "wic"}))
+    broken = tiny.tiny_checkpoint(tmp_path / "broken")
+    (broken / "training.json").write_text('{"task": ')  # a copy that was cut short
+    with pytest.raises(
+        CheckpointError, match=r"training\.json cannot be read(.|\n)*Copy the checkpoint again"
+    ):
+        distil(QUICK, tiny.checkpoint_of(broken), root)
     with pytest.raises(CheckpointError, match="trained for wic, not for boolq"):
         distil(QUICK, tiny.checkpoint_of(wic), root)
 

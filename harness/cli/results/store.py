@@ -52,7 +52,7 @@ def index(context: CliContext, store: StoreFolder = None, quiet: Quiet = False) 
     """Make the index of the store again from its sealed files."""
     from harness.api import index_figures
     from harness.cli.output.progress import progress_reporter
-    from harness.cli.results.query import index_of, report_skipped
+    from harness.cli.output.store_index import index_of, report_skipped
     from harness.records.store.index.refresh import FILE, rebuild
 
     opened = context.open_store(store)

@@ -1,7 +1,7 @@
 """`bench report`: render tables, plots and the page again from records."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +19,8 @@ from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:
     from harness.cli.trackers.outcome import Logged
+    from harness.records.store import RunFolder
+    from reports import Report
 
 
 class ReportOutput(OptionGroup):
@@ -73,31 +75,53 @@ def report(
     ] = None,
 ) -> None:
     """Render tables, plots or a page from the records of runs."""
-    from harness.cli.output.delivery import deliver_files, deliver_text, write_plots
+    from harness.cli.output.delivery import deliver_text
     from harness.cli.output.indexed_report import csv_report
-    from harness.cli.output.report_output import counts_in, samples_in, terminal_style
+    from harness.cli.output.report_output import counts_in
     from harness.cli.output.report_records import choose_runs, load_records
-    from reports import Style, VerdictOptions, build_report, files_of, write_report
-    from reports.plots import plots_of
+    from reports import VerdictOptions, build_report
 
     typer_context.with_resource(_without_garbage_collection())
-    factors = cost.factors()
-    store = context.open_store(output.store)
+    factors, store = cost.factors(), context.open_store(output.store)
     if output.is_csv_alone and not (factors.embodied or factors.water):
         text, skipped = csv_report(context, store, runs, output.where, factors)
         deliver_text(text.rstrip("\n"), output.file, form=output.form, environ=context.environ)
         raise typer.Exit(ExitCode.PARTIAL if skipped else ExitCode.DONE)
     chosen = choose_runs(store, runs, output.where)
     records, skipped = load_records(context, store, chosen)
-    folders = chosen.folders
-    built = build_report(records, factors, counts_in(folders), VerdictOptions(output.max_quality_loss))
+    options = VerdictOptions(output.max_quality_loss)
+    _deliver(
+        build_report(records, factors, counts_in(chosen.folders), options),
+        chosen.folders,
+        output,
+        context,
+        with_cost=cost.given,
+    )
+    if skipped:
+        raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _deliver(
+    built: "Report",
+    folders: "Sequence[RunFolder]",
+    output: ReportOutput,
+    context: CliContext,
+    *,
+    with_cost: bool,
+) -> None:
+    """Send the report to a tracker, or write it with its plots."""
+    from harness.cli.output.delivery import deliver_files, deliver_text, write_plots
+    from harness.cli.output.report_output import samples_in, terminal_style
+    from reports import Style, files_of, write_report
+    from reports.plots import plots_of
+
     if output.to:
         from harness.cli.trackers.destination import send
 
         typer.echo(_logged(send(built, output.to), output.to))
-        raise typer.Exit(ExitCode.PARTIAL if skipped else ExitCode.DONE)
+        return
     width, color = terminal_style(plain=output.file is not None)
-    style = Style(output.table_names(with_cost=cost.given), width, color, samples_in(folders))
+    style = Style(output.table_names(with_cost=with_cost), width, color, samples_in(folders))
     files = files_of(built, output.form, style)
     text = "" if files else write_report(built, output.form, style).rstrip("\n")
     if output.plots:
@@ -106,8 +130,6 @@ def report(
         deliver_files(files, output.file, output.form)
     else:
         deliver_text(text, output.file, form=output.form, environ=context.environ)
-    if skipped:
-        raise typer.Exit(ExitCode.PARTIAL)
 
 
 def _logged(logged: "Logged", name: str) -> str:

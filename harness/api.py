@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.records.record import Record
     from harness.records.store import RunFolder, Store
     from harness.records.store.index.query import SqlValue
-    from harness.records.store.index.rows import FigureRow
+    from harness.records.store.index.rows import CellFigures
     from harness.records.store.merge import MergedRun
     from harness.runs.planning.options import RunOptions
     from harness.runs.services import Machine
@@ -222,22 +222,18 @@ def update_index(store: "Store", runs: "Sequence[RunFolder] | None", progress: "
         progress.warn(f"{error.message.rstrip('.')}: the next `bench query` does it.")
 
 
-def index_figures(folder: "RunFolder", records: "Sequence[Record]") -> "Iterator[FigureRow]":
+def index_figures(folder: "RunFolder", records: "Sequence[Record]") -> "Iterator[CellFigures]":
     """Yield the figures of the records of one run, as the CSV of a report on it has them, without costs."""
     from harness.analysis.loading import samples_in
-    from harness.records.store.index.rows import FigureRow
+    from harness.records.store.index.rows import CellFigures, FigureRow
     from reports import CostFactors, build_report
-    from reports.exports.tidy_csv import figure_rows
+    from reports.exports.tidy.index_rows import cell_rows
 
     samples = samples_in({record.run: folder.path for record in records})
-    report = build_report(records, CostFactors(), lambda record: (samples(record) or {}).get("counts"))
-    for cell, row in figure_rows(report):
-        if "100m" in row.name or row.name == "break_even_money":
-            continue  # they depend on prices, which are options of a report
-        value = None if isinstance(row.value, str) else row.value
-        note = row.value if isinstance(row.value, str) else row.footnote
-        numbers = (value, row.low, row.high)
-        yield FigureRow(cell, row.name, row.over, *numbers, row.unit, row.grade, row.source, note)
+    counts = lambda record: (samples(record) or {}).get("counts")  # noqa: E731 -- of one expression
+    report = build_report(records, CostFactors(), counts, one_family=False)
+    for cell, quantities, basis in cell_rows(report):
+        yield CellFigures(cell, [FigureRow._make(quantity) for quantity in quantities], basis)
 
 
 def _store(folder: Folder | None) -> "Store":

@@ -7,7 +7,7 @@ from harness.common.json_types import JsonObject
 from harness.common.plugins import usable
 from harness.records.record import Record
 from reports import exports
-from reports.exports.tidy_csv import as_csv
+from reports.exports.tidy.tidy_csv import as_csv
 from reports.layout.style import WIDTH, Style
 from reports.render import latex, markdown, terminal
 from reports.render.json_values import with_rows

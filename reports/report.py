@@ -75,10 +75,16 @@ def build_report(
     factors: CostFactors,
     counts: CountsOf | None = None,
     options: VerdictOptions | None = None,
+    *,
+    one_family: bool = True,
 ) -> Report:
-    """Compute the figures; `counts` pair changes of quality by example, `options` are for the verdicts."""
+    """Compute the figures; `counts` pair changes of quality by example, `options` are for the verdicts.
+
+    Without `one_family` the p-values of groups are not corrected: the caller does that for more records.
+    """
     ladders, plain = ladders_in(records, factors.prices[0], counts)
-    groups = tuple(map(tuple, in_one_family(all_figures(plain))))
+    figures = all_figures(plain)
+    groups = tuple(map(tuple, in_one_family(figures) if one_family else figures))
     chosen = replace(options or VerdictOptions(), counts=counts or no_counts)
     return Report(tuple(records), tuple(ladders), groups, factors, chosen)
 

@@ -8,6 +8,7 @@ does not report the same chance.
 """
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from harness.analysis.statistics.pairing import NotComparable
 from harness.analysis.statistics.quality_change import quality_change
 from harness.analysis.statistics.ratios import Ratio, energy_reduction, speedup
 from harness.catalog import Catalog
-from harness.common.errors import InterruptedRun, MeasurementError, UsageError
+from harness.common.errors import InterruptedRun, MeasurementError, UsageError, unknown_name
 from harness.common.progress import ProgressReporter
 from harness.records.estimate import Estimate
 from harness.records.ladder import Ladder
@@ -27,6 +28,7 @@ from harness.records.record import Record
 from harness.records.store import RunFolder, Store
 from harness.runs.execution.preparation import prepare
 from harness.runs.execution.run import Run, execute
+from harness.runs.execution.run import resume as resume_run
 from harness.runs.planning.options import RunOptions
 from harness.runs.planning.planner import plan_run
 from harness.runs.services import Machine
@@ -34,6 +36,9 @@ from harness.workload.data import folds
 from harness.workload.tasks.base import split_path
 
 Objective = Literal["speed", "energy", "quality"]
+
+SEARCH, FINAL = "search", "final"
+"""The stages of a search, with which the names of their runs end."""
 
 PARTS = 10
 """The training split is cut into this many parts, one of which selects the winner."""
@@ -81,11 +86,18 @@ class SearchContext:
 
 
 def search_ladder(
-    options: RunOptions, catalog: Catalog, context: SearchContext, *, max_loss: float, objective: Objective
+    options: RunOptions,
+    catalog: Catalog,
+    context: SearchContext,
+    *,
+    max_loss: float,
+    objective: Objective,
+    resume: str | None = None,
 ) -> SearchOutcome:
     """Measure every rung on a part of train, then baseline and winner on val.
 
-    `max_loss` is in points of the primary metric. UsageError for a ladder without candidates or a task
+    `max_loss` is in points of the primary metric. `resume` names a run of a search with the same options, or
+    `latest`: what it has measured is not measured again. UsageError for a ladder without candidates or a task
     without a training split; MeasurementError if the baseline could not be measured.
     """
     ladder = options.ladder
@@ -99,27 +111,45 @@ def search_ladder(
         context.progress,
         before_work=context.begin_work,
     )
+    if resume is not None:
+        plan = plan.model_copy(update={"run": begun_search(context.store, resume)})
     _, final_data = cut_for_search(plan, context.cache)
     searched, folder = _measure(search_stage(plan, context.cache), context)
     tried = judge_all(ladder, searched, max_loss=max_loss, objective=objective)
     winner = best(tried, objective)
     if winner is None:
         return SearchOutcome(tried, None, tuple(searched), (), (folder,))
-    finalists = ladder.only((ladder.rungs[0].name, winner))
-    update = {
-        "ladder": finalists,
-        "variants": tuple(rung.name for rung in finalists.rungs),
-        "configuration": {**plan.configuration, "ladder": finalists.facts()},
-    }
-    final_plan = _stage_plan(plan, final_data, "final", *plan.scenarios).model_copy(update=update)
-    final, final_folder = _measure(final_plan, context)
+    final_plan = _stage_plan(plan, final_data, FINAL, *plan.scenarios)
+    final, final_folder = _measure(
+        _with_ladder(final_plan, ladder.only((ladder.rungs[0].name, winner))), context
+    )
     return SearchOutcome(tried, winner, tuple(searched), tuple(final), (folder, final_folder))
 
 
 def search_stage(plan: Plan, cache: Path) -> Plan:
     """Return the plan of the first stage: its recipes train on nine tenths of train, and the rest selects."""
     search_data, _ = cut_for_search(plan, cache)
-    return _stage_plan(plan, search_data, "search", "offline")
+    return _stage_plan(plan, search_data, SEARCH, "offline")
+
+
+def begun_search(store: Store, name: str) -> str:
+    """Return what both runs of a search begin with, given one or `latest`; UsageError if there is none."""
+    ends = (f"-{SEARCH}", f"-{FINAL}")
+    runs = [folder.name for folder in store.runs() if folder.name.endswith(ends)]
+    if not runs:
+        raise UsageError(
+            "the store holds no search.", where=str(store.root), remedy="Begin one: leave out --resume."
+        )
+    if name != "latest" and name not in runs:
+        raise unknown_name("search", name, runs, longest=200)
+    return (max(runs) if name == "latest" else name).rpartition("-")[0]
+
+
+def _with_ladder(plan: Plan, ladder: Ladder) -> Plan:
+    """Return the plan for the rungs of another ladder."""
+    variants = tuple(rung.name for rung in ladder.rungs)
+    configuration = {**plan.configuration, "ladder": ladder.facts()}
+    return plan.model_copy(update={"ladder": ladder, "variants": variants, "configuration": configuration})
 
 
 def cut_for_search(plan: Plan, cache: Path) -> tuple[DataPlan, DataPlan]:
@@ -192,22 +222,60 @@ def _judge(
 
 
 def _measure(plan: Plan, context: SearchContext) -> tuple[list[Record], RunFolder]:
-    prepared = prepare(plan, context.cache, context.machine, context.progress)
-    folder = context.store.begin(plan)
-    run = Run(plan, prepared, folder, context.machine, context.cache, context.progress)
+    """Measure a stage, or what is left of it."""
+    folder = context.store.run_folder(plan.run)
+    if folder.has_records and not folder.unfinished:
+        records, _ = context.store.records([folder])
+        _check_begun(plan, plan.run, [_of_record(record) for record in records])
+        return records, folder
+    if folder.unfinished:
+        _check_begun(plan, plan.run, [_of_plan(folder.plan())])
+        run = resume_run(folder, context.cache, context.machine, context.progress)
+    else:
+        shutil.rmtree(folder.path, ignore_errors=True)  # left by a crash before the plan was written
+        prepared = prepare(plan, context.cache, context.machine, context.progress)
+        run = Run(plan, prepared, context.store.begin(plan), context.machine, context.cache, context.progress)
     try:
         return execute(run), run.folder
     except KeyboardInterrupt:
         raise InterruptedRun(
             "interrupted; every finished round is kept.",
             where=folder.name,
-            remedy=f"`bench run --resume {folder.name}` finishes this stage; `bench search` begins again.",
+            remedy=f"`bench search --resume {folder.name}` with the same options goes on.",
         ) from None
+
+
+def _check_begun(plan: Plan, run: str, begun: Sequence[dict[str, object]]) -> None:
+    """Raise UsageError if a stage was begun with other options, data, checkpoint or machine than now."""
+    own = _of_plan(plan)
+    for facts in begun:
+        if unlike := [name for name, value in own.items() if facts[name] != value]:
+            raise UsageError(
+                f"the search was begun with another {', '.join(unlike)}.",
+                where=run,
+                remedy="Give the options that it was begun with, on the same machine, or begin anew.",
+            )
+    if not begun:
+        raise UsageError("the records of the search cannot be read.", where=run, remedy="Begin it anew.")
+
+
+def _of_plan(plan: Plan) -> dict[str, object]:
+    configuration = json.loads(json.dumps(plan.configuration))  # tuples become lists, as in a record
+    fingerprints = (plan.data.fingerprint, plan.model.fingerprint, plan.host_fingerprint)
+    return dict(zip(_COMPARED, (configuration, plan.profile.name, *fingerprints), strict=True))
+
+
+def _of_record(record: Record) -> dict[str, object]:
+    fingerprints = (record.data.fingerprint, record.model.fingerprint, record.host.fingerprint)
+    return dict(zip(_COMPARED, (record.configuration, record.profile, *fingerprints), strict=True))
+
+
+_COMPARED = ("set of options", "profile", "data file", "checkpoint", "machine")
 
 
 def _stage_plan(plan: Plan, data: DataPlan, stage: str, *scenarios: str) -> Plan:
     """Return the plan of one stage; the search uses the quick profile, the final stage the requested one."""
-    quick = stage == "search" and plan.profile.name != "quick"
+    quick = stage == SEARCH and plan.profile.name != "quick"
     update = {
         "data": data,
         "scenarios": scenarios,

@@ -5,7 +5,7 @@ import io
 from typing import Any
 
 from harness.common.errors import UsageError
-from reports.exports.tidy_csv import COLUMNS, as_csv
+from reports.exports.tidy.tidy_csv import COLUMNS, as_csv
 from reports.layout.style import Style
 from reports.report import Report
 

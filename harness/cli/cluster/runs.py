@@ -92,11 +92,18 @@ def points_of(typer_context: typer.Context, planned: "Sequence[RunOptions]") -> 
     return points
 
 
-def begun_queues(hosts: "Sequence[RayHost]", job: str) -> "list[deque[Point]]":
-    """Return the points of a job, or of the newest for `latest`, that each host has begun."""
+SEARCHES = "-search"
+"""What the names of points end with that are searches: those go on with the options of `bench search`."""
+
+
+def begun_queues(hosts: "Sequence[RayHost]", job: str, *, searches: bool = False) -> "list[deque[Point]]":
+    """Return the points of a job, or of the newest for `latest`, that each host has begun.
+
+    Points of `searches` are told from all others by their names.
+    """
     from harness.runs.cluster.point import Point
 
-    jobs = [host.jobs() for host in hosts]
+    jobs = [_of_kind(host.jobs(), searches=searches) for host in hosts]
     names = sorted({name for by_job in jobs for name in by_job})
     chosen = names if job == "all" else [names[-1]] if names and job == "latest" else [job]
     if not set(chosen) & set(names):
@@ -108,6 +115,14 @@ def begun_queues(hosts: "Sequence[RayHost]", job: str) -> "list[deque[Point]]":
         deque(Point(name, point, (), folder, {}) for name in chosen for point in by_job.get(name, ()))
         for by_job in jobs
     ]
+
+
+def _of_kind(jobs: Mapping[str, Sequence[str]], *, searches: bool) -> dict[str, list[str]]:
+    """Return the jobs with points that are searches, or that are not."""
+    kept = {
+        job: [name for name in names if name.endswith(SEARCHES) == searches] for job, names in jobs.items()
+    }
+    return {job: names for job, names in kept.items() if names}
 
 
 def _forget(hosts: "Sequence[RayHost]", outcomes: "Sequence[Outcome]", taken: set[str]) -> None:

@@ -1,20 +1,20 @@
 """`bench search --cluster`: candidates are trained on free hosts, and measured on each host that is held."""
 
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
 
 from harness.cli.cluster.commands import check_files, given_arguments, named_files, new_job, point_of
 from harness.cli.cluster.preparation import FOR_SEARCH, prepare_on_cluster, warn_of_trained_again
-from harness.cli.cluster.runs import measure_on_hosts
+from harness.cli.cluster.runs import SEARCHES, begun_queues, measure_on_hosts
 from harness.cli.options.execution import HostsOptions
 from harness.cli.options.selection import SearchGoal
 from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections import deque
-
     from harness.cli.cluster.runs import ClusterRun
     from harness.common.progress import ProgressReporter
     from harness.records.ladder import Ladder
@@ -33,18 +33,25 @@ def search_on_cluster(
     store: "Store",
     goal: SearchGoal,
     progress: "ProgressReporter",
+    resume: str | None = None,
 ) -> "tuple[dict[str, SearchOutcome], ExitCode]":
-    """Search on each host; return the searches by host, and 5 where one has not come to its end."""
+    """Search on each host; return the searches by host, and 5 where one has not come to its end.
+
+    `resume` names a job whose searches have the same options: each goes on where it was interrupted.
+    """
     ladder, keys = options.ladder, set[str]()
     assert ladder is not None  # a search has one
     arguments = given_arguments(typer_context)
-    point = point_of(typer_context, new_job(), f"000-{options.task}", "search", arguments)
+    point = point_of(typer_context, new_job(), f"000-{options.task}{SEARCHES}", "search", arguments)
 
     def queues_for(hosts: "Sequence[RayHost]") -> "list[deque[Point]]":
         from harness.runs.cluster.dispatch import queues_of
 
         expected = named_files([options], ladder_name)
         check_files(hosts, expected)
+        if resume is not None:
+            begun = begun_queues(hosts, resume, searches=True)
+            return [deque(replace(point, job=each.job, name=each.name) for each in own) for own in begun]
         more = [FOR_SEARCH]
         keys.update(prepare_on_cluster(typer_context, ladder, ladder_name, hosts, expected, progress, more))
         return queues_of(len(hosts), [point], "same")

@@ -10,7 +10,7 @@ from harness.cli.measure.ladder import SCENARIOS
 from harness.cli.measure.run import exit_code_of, print_report
 from harness.cli.options.amount import ProfileName
 from harness.cli.options.data import DataOptions
-from harness.cli.options.execution import ExecutionOptions, HostsOptions
+from harness.cli.options.execution import ExecutionOptions, HostsOptions, ResumeSearch
 from harness.cli.options.groups import run_options
 from harness.cli.options.output import Price, RecordOutput
 from harness.cli.options.selection import ModelOptions, SearchGoal, SearchLadder
@@ -37,6 +37,7 @@ def search(
     cluster: HostsOptions,
     output: RecordOutput,
     profile: ProfileName = "default",
+    resume: ResumeSearch = None,
     price_per_hour: Price = None,
 ) -> None:
     """Search a ladder for the best rung within a quality budget. Part of train decides; val is reported."""
@@ -55,12 +56,14 @@ def search(
     store, machine, name = context.open_store(output.store), context.machine(), ladder.ladder
     with progress_reporter(quiet=output.quiet) as progress:
         if cluster.cluster:
-            searches, code = search_on_cluster(typer_context, cluster, options, name, store, goal, progress)
+            searches, code = search_on_cluster(
+                typer_context, cluster, options, name, store, goal, progress, resume
+            )
             _show_hosts(searches, goal, price_per_hour, json=output.json)
             raise typer.Exit(code)
         report = notices(progress, quiet=output.quiet)
         with cpus_held(machine, execution.busy, report) as hold_cpus:
-            outcome = _search_here(options, context, store, goal, progress, hold_cpus)
+            outcome = _search_here(options, context, store, goal, progress, hold_cpus, resume)
     _show(outcome, goal, price_per_hour, json=output.json)
     raise typer.Exit(exit_code_of([*outcome.searched, *outcome.final]))
 
@@ -72,13 +75,19 @@ def _search_here(
     goal: SearchGoal,
     progress: "ProgressReporter",
     hold_cpus: "Callable[[], None]",
+    resume: str | None,
 ) -> "SearchOutcome":
     from harness.api import update_index
     from harness.studies.search import SearchContext, search_ladder
 
     where = SearchContext(store, context.cache(), context.machine(), progress, hold_cpus)
     outcome = search_ladder(
-        options, context.catalog(), where, max_loss=goal.max_quality_loss, objective=goal.objective
+        options,
+        context.catalog(),
+        where,
+        max_loss=goal.max_quality_loss,
+        objective=goal.objective,
+        resume=resume,
     )
     update_index(store, outcome.folders, progress)
     return outcome

@@ -27,6 +27,10 @@ Resume = Annotated[
     str | None, how_option("--resume RUN", "Finish an unfinished run: its id, `latest` or `all`.")
 ]
 
+ResumeSearch = Annotated[
+    str | None,
+    how_option("--resume RUN", "Go on with a search that had the same options: a run of it, or `latest`."),
+]
 
 Busy = Annotated[
     Literal["wait", "refuse", "share"],

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.options.panels import output_option
 from harness.cli.options.completion import complete_run
 from harness.cli.options.output import Json, OutputFile, StoreFolder
+from harness.cli.options.panels import output_option
 from harness.common.errors import ExitCode
 
 

@@ -55,7 +55,8 @@ class SizingOptions(OptionGroup):
     ] = 0.7
     spare: Annotated[str, how_option("--spare n+K", "Machines beyond those that are needed.")] = "n+0"
     dispatch: Annotated[
-        str, how_option("--dispatch NAME", "Between machines: round-robin, random, least-loaded or one-queue.")
+        str,
+        how_option("--dispatch NAME", "Between machines: round-robin, random, least-loaded or one-queue."),
     ] = "round-robin"
     whole_day: Annotated[
         bool, how_option("--whole-day", "Simulate every request of the day for its p99, not a sample.")
@@ -111,9 +112,9 @@ class ValidationOptions(OptionGroup):
     validate_for: Annotated[
         str, how_option("--validate-for TIME", "With --validate: how long at most. Longer windows vary less.")
     ] = "10m"
-    validation: Annotated[
-        str, how_option("--validation RUN", "Compare with a run that --validate made.")
-    ] = ""
+    validation: Annotated[str, how_option("--validation RUN", "Compare with a run that --validate made.")] = (
+        ""
+    )
     model: ModelName = "embedded"
     busy: Busy = "wait"
     ladder: Annotated[
@@ -130,7 +131,9 @@ class ValidationOptions(OptionGroup):
         given = {"--ladder": self.ladder, "--set": self.parameters}
         if not self.validate and (name := next((name for name in given if given[name]), None)):
             raise UsageError(
-                "it is for a rung that is measured again.", where=name, remedy="Add --validate, or leave it out."
+                "it is for a rung that is measured again.",
+                where=name,
+                remedy="Add --validate, or leave it out.",
             )
 
     def apply(self, options: "RunOptions") -> "RunOptions":
@@ -147,7 +150,11 @@ def plan(
     cost: PriceOptions,
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="RUN", help="Runs of one machine, or their folders (default: the latest).", autocompletion=complete_runs),
+        typer.Argument(
+            metavar="RUN",
+            help="Runs of one machine, or their folders (default: the latest).",
+            autocompletion=complete_runs,
+        ),
     ] = None,
     format_: Annotated[str, output_option("--format NAME", "text, markdown, html or json.")] = "text",
     output: OutputFile = None,

@@ -22,9 +22,7 @@ _SHOWN = 80
 class DemandOptions(OptionGroup):
     """How many requests arrive."""
 
-    rate: Annotated[
-        float | None, amount_option("--rate N", "Requests per second, all day.")
-    ] = None
+    rate: Annotated[float | None, amount_option("--rate N", "Requests per second, all day.")] = None
     requests_per_day: Annotated[
         str | None, amount_option("--requests-per-day N", "Requests of a day: 100M, 2.5k or 5000.")
     ] = None
@@ -84,7 +82,7 @@ def read_trace(path: Path) -> "Demand":
 
 
 def _shortened(columns: list[str]) -> str:
-    """Return the names of columns, or that there are none; a file that is no table may have a long first line."""
+    """Return the names of columns, or that there are none. A file that is no table may have a long line."""
     text = ", ".join(columns)
     return f"{text[:_SHOWN]}..." if len(text) > _SHOWN else text or "none"
 

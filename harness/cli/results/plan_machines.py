@@ -58,7 +58,9 @@ def _types_of(word: str, prices: "Mapping[str, Price]") -> "list[MachineType]":
     if not at and (Path(word).suffix in _FILES or Path(word).is_file()):
         curves = read_curves(Path(word))
         if not curves.instances:
-            raise UsageError("the file has no instances.", where=word, remedy="docs/reference/meters.md describes them.")
+            raise UsageError(
+                "the file has no instances.", where=word, remedy="docs/reference/meters.md describes them."
+            )
         return [_type_of(own, instance, curves, prices) for own, instance in curves.instances.items()]
     curves = read_curves(Path(file) if at else SHIPPED)
     wanted = name if at else word

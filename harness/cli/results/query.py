@@ -2,8 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,13 +10,12 @@ import typer
 from harness.cli.context import CliContext
 from harness.cli.options.output import Json, StoreFolder
 from harness.cli.options.panels import output_option, plain_option
-from harness.cli.options.units import parse_duration, plural
+from harness.cli.options.units import parse_duration
 from harness.common.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from harness.records.store import Store
     from harness.records.store.index.query import QueryResult, SqlValue
 
 EXAMPLE = """bench query "select variant, p50_ms from cells where task = 'boolq'" (docs/howto/query.md)"""
@@ -28,17 +26,14 @@ def query(
     sql: Annotated[
         str | None, typer.Argument(metavar="SQL", help="A select on the views cells, figures, runs, ...")
     ] = None,
-    schema: Annotated[
-        bool, plain_option("--schema", "Show the views and their columns instead.")
-    ] = False,
-    time_limit: Annotated[
-        str, plain_option("--time-limit TIME", "End a query that takes longer.")
-    ] = "10s",
+    schema: Annotated[bool, plain_option("--schema", "Show the views and their columns instead.")] = False,
+    time_limit: Annotated[str, plain_option("--time-limit TIME", "End a query that takes longer.")] = "10s",
     csv: Annotated[bool, output_option("--csv", "Print CSV: one line a row, numbers unrounded.")] = False,
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
     """Ask the store in SQL: its runs, cells and figures. Reads only."""
+    from harness.cli.output.store_index import index_of, report_skipped
     from harness.cli.output.terminal import print_json
     from harness.records.store.index.query import run_query
 
@@ -58,29 +53,6 @@ def query(
         _print_table(result)
     if skipped:
         raise typer.Exit(ExitCode.PARTIAL)
-
-
-@contextmanager
-def index_of(store: "Store") -> "Iterator[sqlite3.Connection]":
-    """Yield the index of a store, brought up to date with progress on stderr."""
-    from harness.api import index_figures
-    from harness.cli.output.progress import progress_reporter
-    from harness.records.store.index.refresh import open_index
-
-    with progress_reporter(quiet=False) as progress, open_index(store, index_figures, progress) as connection:
-        progress.finish()
-        yield connection
-
-
-def report_skipped(connection: "sqlite3.Connection") -> bool:
-    """Say on stderr how many files are in no answer, because they cannot be read; return whether there are any."""
-    (count,) = connection.execute("select count(*) from unreadable").fetchone()
-    if count:
-        files = plural(count, "file")
-        typer.echo(
-            f'bench: {files} of the store cannot be read: bench query "select * from unreadable"', err=True
-        )
-    return bool(count)
 
 
 def _schema(connection: "sqlite3.Connection") -> "QueryResult":
@@ -133,4 +105,7 @@ def _cell(value: "SqlValue") -> str:
 
 def _numeric(rows: "Sequence[Sequence[SqlValue]]") -> list[bool]:
     """Return which columns hold numbers only; a table without rows has none."""
-    return [all(value is None or isinstance(value, int | float) for value in column) for column in zip(*rows, strict=True)]
+    return [
+        all(value is None or isinstance(value, int | float) for value in column)
+        for column in zip(*rows, strict=True)
+    ]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from harness.cli.output.store_index import index_of, report_skipped
 from harness.cli.output.terminal import align, escape, print_json, print_lines
-from harness.cli.results.query import index_of, report_skipped
 from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ def merge(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Copy sealed runs of other stores here, each checked. Exits with 7 if one was changed since it was sealed."""
+    """Copy sealed runs of other stores here, each checked. Exits with 7 if one was changed since its seal."""
     from harness.cli.output.terminal import print_json, print_lines
 
     into = context.open_store(store)
@@ -52,12 +52,14 @@ def index(context: CliContext, store: StoreFolder = None, quiet: Quiet = False) 
     """Make the index of the store again from its sealed files."""
     from harness.api import index_figures
     from harness.cli.output.progress import progress_reporter
-    from harness.cli.results.query import index_of, report_skipped
+    from harness.cli.output.store_index import index_of, report_skipped
     from harness.records.store.index.refresh import FILE, rebuild
 
     opened = context.open_store(store)
     if not opened.runs():
-        raise UsageError("the store holds no runs.", where=str(opened.root), remedy="Measure one with `bench run`.")
+        raise UsageError(
+            "the store holds no runs.", where=str(opened.root), remedy="Measure one with `bench run`."
+        )
     with progress_reporter(quiet=quiet) as progress:
         rebuild(opened, index_figures, progress)
     with index_of(opened) as connection:

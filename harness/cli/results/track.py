@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.options.panels import data_option, output_option, what_option
 from harness.cli.options.output import Json, OutputFile, PlotFolder, StoreFolder
+from harness.cli.options.panels import data_option, output_option, what_option
 from harness.cli.options.units import split_names
 from harness.common.errors import ExitCode
 

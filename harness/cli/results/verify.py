@@ -15,8 +15,8 @@ from harness.cli.options.groups import OptionGroup
 from harness.cli.options.output import Json, StoreFolder
 from harness.cli.options.panels import plain_option
 from harness.cli.options.units import plural
-from harness.cli.output.terminal import print_json, print_lines
 from harness.cli.output.stored_reports import verify_reports
+from harness.cli.output.terminal import print_json, print_lines
 from harness.common.errors import DataError, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -41,11 +41,14 @@ class SignatureOptions(OptionGroup):
     """Who signs a run, and who may have signed it."""
 
     sign: Annotated[
-        Path | None, plain_option("--sign KEY", "Sign the run's files with this SSH key, if the run is sound.")
+        Path | None,
+        plain_option("--sign KEY", "Sign the run's files with this SSH key, if the run is sound."),
     ] = None
     signers: Annotated[
         Path | None,
-        plain_option("--signers FILE", "Require a signature by one of these keys (ssh-keygen's allowed signers)."),
+        plain_option(
+            "--signers FILE", "Require a signature by one of these keys (ssh-keygen's allowed signers)."
+        ),
     ] = None
 
 
@@ -53,7 +56,11 @@ def verify(
     context: CliContext,
     run: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="A run by id, `latest`, its folder, a store, or an archive of `bench doctor --accept`.", autocompletion=complete_run),
+        typer.Argument(
+            metavar="RUN",
+            help="A run by id, `latest`, its folder, a store, or an archive of `bench doctor --accept`.",
+            autocompletion=complete_run,
+        ),
     ],
     signatures: SignatureOptions,
     data: DataFiles,
@@ -138,9 +145,7 @@ def _folders(argument: str, root: Path) -> "tuple[Path, list[RunFolder]]":
     return path.parents[1] if path.parent.name == "runs" else path, [RunFolder(path)]
 
 
-def _verify_run(
-    folder: "RunFolder", split_of: "SplitOf", signatures: SignatureOptions
-) -> VerificationResult:
+def _verify_run(folder: "RunFolder", split_of: "SplitOf", signatures: SignatureOptions) -> VerificationResult:
     from harness.analysis.verification import trusted_in, verify_run
     from harness.analysis.verification.reading import read_sealed
     from harness.analysis.verification.signature import check_signature
@@ -160,7 +165,9 @@ def _verify_run(
     )
 
 
-def _verify_archive(path: Path, split_of: "SplitOf", signatures: SignatureOptions) -> list[VerificationResult]:
+def _verify_archive(
+    path: Path, split_of: "SplitOf", signatures: SignatureOptions
+) -> list[VerificationResult]:
     """Verify an acceptance archive (`bench doctor --accept`): its findings, and its run."""
     from tempfile import TemporaryDirectory
 
@@ -169,7 +176,9 @@ def _verify_archive(path: Path, split_of: "SplitOf", signatures: SignatureOption
     for option, file in (("--sign", signatures.sign), ("--signers", signatures.signers)):
         if file:
             remedy = "Leave the option out, and compare the sha256 of the archive with its sender's."
-            raise UsageError("an archive of `bench doctor --accept` holds no signature.", where=option, remedy=remedy)
+            raise UsageError(
+                "an archive of `bench doctor --accept` holds no signature.", where=option, remedy=remedy
+            )
     acceptance, run = read_archive(path)
     checks = [verify_findings(acceptance)]
     results = [VerificationResult(path.name, len(acceptance.counters), "meter", checks)]
@@ -225,7 +234,9 @@ def _split_finder(context: CliContext, data: DataFiles) -> "SplitOf":
             return "the data are not available: name them with --data"
         key = (record.cell.task, record.data.split, seed)
         if key not in splits:
-            splits[key] = _split(context, data, *key[:2]) if seed is None else _drawn_split(context, *key[:2], seed)
+            splits[key] = (
+                _split(context, data, *key[:2]) if seed is None else _drawn_split(context, *key[:2], seed)
+            )
         split = splits[key]
         if not isinstance(split, str) and split.fingerprint != record.data.fingerprint:
             if seed is not None:
@@ -290,10 +301,18 @@ def _lines(result: VerificationResult) -> "Iterator[str]":
     for part in result.trusted:
         yield f"  {'on trust':<12} {part.figures}: {part.reason}"
     consistent = "yes" if result.count else "not checked"
-    reason = "figures, raw values and hashes agree" if result.count else "the run has no record that can be read"
+    reason = (
+        "figures, raw values and hashes agree" if result.count else "the run has no record that can be read"
+    )
     yield f"  {consistent if result.consistent else 'no':<12} self-consistent: {reason}"
     yield f"  {_AUTHENTIC[result.signature.state]:<12} authentic: {result.signature.text}"
 
 
-_AUTHENTIC = {"none": "not shown", "signed": "yes", "unknown": "not shown", "wrong": "no", "unchecked": "not checked"}
+_AUTHENTIC = {
+    "none": "not shown",
+    "signed": "yes",
+    "unknown": "not shown",
+    "wrong": "no",
+    "unchecked": "not checked",
+}
 """By the state of the signature, whether the run is shown to be somebody's."""

@@ -3,9 +3,10 @@
     no run in the store of the point --> bench run ARGUMENTS, or bench ladder, or bench search
     a run that is not finished       --> bench run --resume
     a sealed run                     --> nothing: its files are returned
+    a search that has begun          --> bench search ARGUMENTS --resume latest
 
 So a point can be requested again after any fault: what its journal holds is not measured again. A search has
-several runs that depend on one another, so one that did not end begins again.
+two runs, and the second depends on the first: so it goes on with its own command, also where all are sealed.
 """
 
 import hashlib
@@ -76,11 +77,9 @@ def run_point(point: Point, host: str, environment: Mapping[str, str], cache: Pa
     if not Path(point.folder).is_dir():
         return PointResult(int(ExitCode.BAD_INPUT), {}, (), (f"the folder {point.folder} is not there",))
     code, messages, starts = int(ExitCode.DONE), _NO_MESSAGES, 0
-    while starts < MOST_STARTS and not _is_sealed(store) and (point.arguments or store.runs()):
+    while starts < MOST_STARTS and not _is_done(point, store) and (point.arguments or store.runs()):
         starts += 1
-        if point.command == SEARCH:
-            shutil.rmtree(store.root / "runs", ignore_errors=True)
-        ended = bench(_arguments(point, store), point, environment)
+        ended = bench(arguments_of(point, store), point, environment)
         code, messages = ended.exit_code, ended.messages
         if code not in BY_SIGNAL:
             break
@@ -110,13 +109,18 @@ def forget_point(job: str, name: str, cache: Path, host: str) -> None:
         folder.parent.rmdir()
 
 
-def _is_sealed(store: Store) -> bool:
+def _is_done(point: Point, store: Store) -> bool:
+    """Return whether all runs are sealed; of a search, its own command alone knows which there are."""
     folders = store.runs()
-    return bool(folders) and not any(folder.unfinished for folder in folders)
+    return point.command != SEARCH and bool(folders) and not any(folder.unfinished for folder in folders)
 
 
-def _arguments(point: Point, store: Store) -> list[str]:
-    arguments = ["run", "--resume", "all"] if store.runs() else [point.command, *point.arguments]
+def arguments_of(point: Point, store: Store) -> list[str]:
+    """Return the command that begins a point, or goes on with what its store holds."""
+    arguments = [point.command, *point.arguments]
+    if store.runs():
+        is_search = point.command == SEARCH
+        arguments = [*arguments, "--resume", "latest"] if is_search else ["run", "--resume", "all"]
     return [*arguments, "--store", str(store.root), "--busy", "wait"]
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stores import sealed_run, three_records
@@ -13,10 +14,10 @@ from worlds import Heard, World, boolq_folder
 from harness.cli.app import call
 from harness.cli.cluster.training import record_of
 from harness.common.errors import StoreError
-from harness.records.store import Store
+from harness.records.store import RunFolder, Store
 from harness.runs.cluster import ray_hosts, ray_tasks
 from harness.runs.cluster.dispatch import HostLost
-from harness.runs.cluster.point import Point, PointResult, digest_of
+from harness.runs.cluster.point import Point, PointResult, arguments_of, digest_of
 from harness.runs.cluster.training import Trained
 from harness.runs.execution.run import start
 from harness.runs.planning.options import RunOptions
@@ -39,8 +40,7 @@ class WorldHost:
             raise HostLost("its node is lost.", where=self.name)
         self.arguments.append(point.arguments)
         root = self._world.root / point.name
-        words = [point.command, *point.arguments] if point.arguments else ["run", "--resume", "all"]
-        code, messages = self._call([*words, "--store", str(root), "--quiet"])
+        code, messages = self._call([*arguments_of(point, Store(root)), "--quiet"])
         folders = Store(root).runs()
         files = {
             folder.name: {path.name: path.read_bytes() for path in folder.path.iterdir()}
@@ -296,6 +296,65 @@ def test_a_search_trains_on_free_hosts_and_measures_on_each(
     assert hosts[0].artifacts == hosts[1].artifacts == [f"{number:064x}" for number in range(2)]
     assert [len(each["runs"]) for each in found] == [2, 2]
     assert {name for each in found for name in each["runs"]} == {run.name for run in store.runs()}
+
+
+class InterruptedHost(WorldHost):
+    """A host whose first command is ended as by Ctrl-C after its first round."""
+
+    def _call(self, words: Sequence[str]) -> tuple[int, tuple[str, ...]]:
+        if len(self.arguments) > 1:
+            return super()._call(words)
+        append, rounds = RunFolder.append, iter(range(1))
+
+        def interrupted(folder: RunFolder, entry: Mapping[str, Any]) -> None:
+            if entry["kind"] == "round" and next(rounds, None) is None:
+                raise KeyboardInterrupt
+            append(folder, entry)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(RunFolder, "append", interrupted)
+            return super()._call(words)
+
+    def jobs(self) -> dict[str, list[str]]:
+        return {
+            "20260101-job": [path.name for path in self._world.root.glob("000-*")],
+            "2026-run": ["000-cb"],
+        }
+
+
+def test_a_search_goes_on_with_the_same_options_where_it_was_interrupted(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ladder: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The host keeps what it has measured; nothing is trained again, and no other run of the job is taken."""
+    host = InterruptedHost(tmp_path, "a")
+    spread = Spread(tmp_path, [host])
+    monkeypatch.setattr(ray_tasks, "spread", spread)
+    words = ("search", *ladder, "--max-quality-loss", "100", "--json")
+    code, store = on_hosts(tmp_path, monkeypatch, [host], *words)
+    assert (code, store.runs(), host.forgotten) == (4, [], [])
+    capsys.readouterr()
+    trained = len(spread.points)
+    code, store = on_hosts(tmp_path, monkeypatch, [host], *words, "--resume", "20260101-job")
+    assert (code, len(spread.points), host.forgotten) == (0, trained, ["000-boolq-search"])
+    out = capsys.readouterr().out
+    (found,) = json.loads(out[out.rindex("\n[\n") :])
+    assert (found["winner"], found["runs"]) == ("small", sorted(run.name for run in store.runs())[::-1])
+    assert {run.rpartition("-")[0] for run in found["runs"]} == {found["runs"][0].rpartition("-")[0]}
+
+
+def test_a_run_is_not_resumed_as_a_search(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ladder: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nor is a search resumed by `bench run`, which would leave its second run out."""
+    hosts = [InterruptedHost(tmp_path, "a")]
+    assert on_hosts(tmp_path, monkeypatch, hosts, "search", *ladder, "--resume", "2026-run")[0] == 2
+    assert "no host has begun 2026-run" in capsys.readouterr().err
 
 
 def test_a_whole_ladder_is_measured_on_each_host_and_in_one_report(

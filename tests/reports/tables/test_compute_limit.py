@@ -10,7 +10,7 @@ from records import a_record
 
 from harness.records.record import ComputeLimit, ComputePeak, PlacementFacts, Record
 from reports import CostFactors, render_records
-from reports.exports.tidy_csv import as_csv
+from reports.exports.tidy.tidy_csv import as_csv
 from reports.report import build_report
 from reports.tables.compute_limit import HEADING, SKIPPED, SKIPPED_REMARK
 from reports.tables.ladder import ladder_tables

@@ -18,17 +18,22 @@ from harness.common.errors import StoreError, UsageError
 from harness.common.locks import Hold, hold
 from harness.common.progress import ProgressReporter
 from harness.records.store.folders import RunFolder, Store, UnreadableFile
+from harness.records.store.index.file_state import JUST_NOW_NS, file_state
 from harness.records.store.index.query import primary_code
-from harness.records.store.index.rows import FigureRow, FiguresOf, RunContent, TextIds, add_run, remove_run
+from harness.records.store.index.rows import (
+    CellFigures,
+    FiguresOf,
+    RunContent,
+    TextIds,
+    add_run,
+    remove_run,
+)
 from harness.records.store.index.schema import SCHEMA, schema_version
 
 FILE, LOCK = "index.sqlite", ".index.lock"
 
 APPLICATION = 0x6265_6E63
 """What marks a SQLite file as an index of bench (`pragma application_id`): the bytes `benc`."""
-
-JUST_NOW_NS = 2 * 10**9
-"""A change this recent may not be the last one at its time: file systems count time in steps of up to 2 s."""
 
 WAIT_S = 600.0
 """How long to wait for another process that updates the index."""
@@ -102,7 +107,7 @@ def _refresh(
     path = store.root / FILE
     if path.exists():
         with closing(_connect(path)) as connection:
-            if _is_current(connection) and not any(_changes(connection, store.root, only)):
+            if is_current(connection) and not any(_changes(connection, store.root, only)):
                 return
     with _exclusive(store.root, wait_s), closing(_connect(path)) as connection:
         _update(connection, store, figures_of, progress, only)
@@ -128,7 +133,7 @@ def _update(
     only: Sequence[RunFolder] | None,
 ) -> None:
     """Create the tables where they are absent or of another version, and read what has changed."""
-    if not _is_current(connection):
+    if not is_current(connection):
         _create(connection)
     changed, gone = _changes(connection, store.root, only)
     if len(changed) > _RUNS_AT_ONCE:
@@ -178,14 +183,16 @@ def _read(store: Store, name: str, figures_of: FiguresOf) -> RunContent:
     modified_ns = folder.path.stat().st_mtime_ns if folder.path.exists() else 0
     if time.time_ns() - modified_ns < JUST_NOW_NS:
         modified_ns = 0
+    files = file_state(folder)
     records, unreadable = store.records([folder])
     distinct = {record.cell.id: record for record in records}
-    figures: dict[str, list[FigureRow]] = {cell: [] for cell in distinct}
-    for figure in figures_of(folder, list(distinct.values())) if distinct else ():
-        if figure.cell in figures:
-            figures[figure.cell].append(figure)
+    figures = {cell: CellFigures(cell, ()) for cell in distinct}
+    for more in figures_of(folder, list(distinct.values())) if distinct else ():
+        if more.cell in figures:
+            rows = (*figures[more.cell].rows, *more.rows)
+            figures[more.cell] = CellFigures(more.cell, rows, more.cost_basis)
     content = RunContent(
-        folder, modified_ns, folder.unfinished, tuple(distinct.values()), unreadable, figures
+        folder, modified_ns, folder.unfinished, tuple(distinct.values()), unreadable, figures, files
     )
     if len(distinct) == len(records):
         return content
@@ -197,7 +204,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
 
 
-def _is_current(connection: sqlite3.Connection) -> bool:
+def is_current(connection: sqlite3.Connection) -> bool:
     """Return whether this version of bench made the tables; StoreError for a file of another program."""
     (application,) = connection.execute("pragma application_id").fetchone()
     (tables,) = connection.execute("select count(*) from sqlite_master").fetchone()

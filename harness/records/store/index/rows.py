@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from harness.records.record import Record
 from harness.records.store.folders import RunFolder, UnreadableFile
@@ -15,22 +15,42 @@ from harness.records.store.index.schema import COLUMNS, COMPUTED, FIGURES
 
 
 class FigureRow(NamedTuple):
-    """A figure of a record, as a row of the tidy CSV has it (`reports.exports.tidy_csv`)."""
+    """A figure of a record, as a row of the tidy CSV has it (`reports.exports.tidy.tidy_csv`)."""
 
-    cell: str
     quantity: str
-    over: str
+    unit: str
     value: float | None
     low: float | None
     high: float | None
-    unit: str
+    over: str
     grade: str
     source: str
     footnote: str
+    p: float | None = None
+    """Of a ratio that is corrected for the family of its report: its p-value before that."""
 
 
-FiguresOf = Callable[[RunFolder, Sequence[Record]], Iterable[FigureRow]]
-"""Returns the figures of the records of one run."""
+class CellFigures(NamedTuple):
+    """The figures of a cell; `cost_basis` holds the estimates that costs are computed from, as JSON."""
+
+    cell: str
+    rows: Sequence[FigureRow]
+    cost_basis: str = ""
+
+
+FiguresOf = Callable[[RunFolder, Sequence[Record]], Iterable[CellFigures]]
+"""Returns the figures of the records of one run; a cell may come several times."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedRecord:
+    """What a report in CSV prints of a record: the columns that identify it, and its figures in order."""
+
+    columns: tuple[Any, ...]
+    cell: str
+    group: str
+    cost_basis: str
+    figures: list[FigureRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +62,43 @@ class RunContent:
     unfinished: bool
     records: Sequence[Record]
     unreadable: Sequence[UnreadableFile]
-    figures: Mapping[str, Sequence[FigureRow]] = field(default_factory=dict)
+    figures: Mapping[str, CellFigures] = field(default_factory=dict)
     """Figures by cell."""
+    files: str = ""
+    """The state of the files that were read (`file_state.file_state`)."""
+
+    @property
+    def report_files(self) -> str:
+        """The state of the files if a report can take its figures from the index; else it is empty."""
+        is_whole = self.records and not (self.unfinished or self.unreadable)
+        own = all(
+            record.run == self.folder.name and not record.configuration.get("ladder")
+            for record in self.records
+        )
+        return self.files if is_whole and own and all(map(_is_kept, self.figures.values())) else ""
 
 
+_CELL_COLUMNS = [*(column.name for column in COLUMNS), *(name for name, _ in COMPUTED), "cost_basis"]
 _INSERT_CELL = "insert into cell_rows ({}) values ({})".format(  # noqa: S608 -- the names are this module's
-    ", ".join([column.name for column in COLUMNS] + [name for name, _ in COMPUTED]),
-    ", ".join("?" * (len(COLUMNS) + len(COMPUTED))),
+    ", ".join(_CELL_COLUMNS), ", ".join("?" * len(_CELL_COLUMNS))
 )
-_INSERT_FIGURE = "insert or replace into figure_rows values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_FIGURE = "insert or replace into figure_rows values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def add_run(connection: sqlite3.Connection, content: RunContent, texts: "TextIds") -> None:
     """Replace all rows of a run, which have the name of its folder; the caller has begun a transaction."""
     name = content.folder.name
     remove_run(connection, name)
-    state = (name, content.modified_ns, content.unfinished)
-    connection.execute("insert into run_folders values (?, ?, ?)", state)
+    state = (name, content.modified_ns, content.unfinished, content.report_files)
+    connection.execute("insert into run_folders values (?, ?, ?, ?)", state)
     for record in content.records:
-        figures = content.figures.get(record.cell.id, ())
-        added = connection.execute(_INSERT_CELL, [name, *row_of(record, figures)[1:]])
-        rows = [_figure_row(figure, added.lastrowid or 0, texts) for figure in figures]
+        figures = content.figures.get(record.cell.id) or CellFigures(record.cell.id, ())
+        values = [name, *row_of(record, figures.rows)[1:], figures.cost_basis]
+        added = connection.execute(_INSERT_CELL, values)
+        rows = [
+            _figure_row(figure, added.lastrowid or 0, place, texts)
+            for place, figure in enumerate(figures.rows)
+        ]
         connection.executemany(_INSERT_FIGURE, rows)
     connection.executemany("insert or replace into hosts values (?, ?, ?)", _hosts(content.records))
     connection.executemany("insert or ignore into software_rows values (?, ?, ?)", _software(content))
@@ -128,10 +164,20 @@ def _interval(figure: FigureRow | None) -> tuple[float | None, float | None, flo
     return (figure.value, figure.low, figure.high) if figure else (None, None, None)
 
 
-def _figure_row(figure: FigureRow, record: int, texts: TextIds) -> tuple[object, ...]:
-    numbers = (figure.value, figure.low, figure.high)
+def _figure_row(figure: FigureRow, record: int, place: int, texts: TextIds) -> tuple[object, ...]:
+    numbers = (figure.value, figure.low, figure.high, figure.p)
     words = (figure.unit, figure.grade, figure.source, figure.footnote)
-    return (texts[figure.quantity], record, texts[figure.over], *numbers, *(texts[word] for word in words))
+    names = (texts[figure.quantity], record, texts[figure.over], place)
+    return (*names, *numbers, *(texts[word] for word in words))
+
+
+def _is_kept(figures: CellFigures) -> bool:
+    """Return whether the index keeps the figures of a cell as they are: SQLite has no NaN."""
+    names = {(figure.quantity, figure.over) for figure in figures.rows}
+    numbers = (
+        number for figure in figures.rows for number in (figure.value, figure.low, figure.high, figure.p)
+    )
+    return len(names) == len(figures.rows) and all(number == number for number in numbers)  # noqa: PLR0124 -- NaN
 
 
 def _hosts(records: Sequence[Record]) -> Iterator[tuple[str, str, str]]:

@@ -85,11 +85,13 @@ SCHEMA = f"""
 create table run_folders (
     run text primary key,
     modified_ns integer not null,
-    unfinished integer not null
+    unfinished integer not null,
+    files text not null
 ) without rowid;
 create table cell_rows (
     id integer primary key,
     {_CELL_COLUMNS},
+    cost_basis text not null,
     unique (run, cell)
 );
 create table texts (id integer primary key, text text not null unique);
@@ -97,7 +99,8 @@ create table figure_rows (
     quantity integer not null,
     record integer not null,
     "over" integer not null,
-    value real, low real, high real,
+    place integer not null,
+    value, low, high, p real,
     unit integer not null, grade integer not null, source integer not null, footnote integer not null,
     primary key (quantity, record, "over")
 ) without rowid;

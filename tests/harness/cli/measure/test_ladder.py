@@ -1,12 +1,15 @@
 """`bench ladder`, `bench prepare` and `bench search`, as whole commands on a fake machine."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from worlds import World
 
 from harness.cli.app import call
+from harness.records.store import RunFolder, Store
 
 LADDER = ("--ladder", "fake", "--profile", "quick", "-n", "12")
 
@@ -148,3 +151,86 @@ def test_search_keeps_to_the_budget(world: World, capsys: pytest.CaptureFixture[
     out = capsys.readouterr().out
     assert "The winner is unpadded" in out
     assert "0 are allowed" in out
+
+
+SEARCH = ("search", "--ladder", "fake", "--profile", "quick", "-q", "--max-quality-loss", "100")
+
+
+def rounds_of(monkeypatch: pytest.MonkeyPatch, interrupted: int | None = None) -> list[str]:
+    """Return a list of the runs whose rounds end from now on; Ctrl-C comes before the end of one of them."""
+    runs: list[str] = []
+    append = RunFolder.append
+
+    def counted(folder: RunFolder, entry: Mapping[str, Any]) -> None:
+        if entry["kind"] == "round":
+            if len(runs) + 1 == interrupted:
+                raise KeyboardInterrupt
+            runs.append(folder.name)
+        append(folder, entry)
+
+    monkeypatch.setattr(RunFolder, "append", counted)
+    return runs
+
+
+def interrupt(world: World, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Interrupt a search in its round of this number."""
+    with monkeypatch.context() as patched:
+        rounds_of(patched, number)
+        assert bench(world, *SEARCH) == 130
+
+
+@pytest.mark.parametrize(
+    ("number", "left"),
+    [
+        pytest.param(2, 2 + 6, id="in the search"),
+        pytest.param(4, 6, id="before the final"),
+        pytest.param(6, 4, id="in the final"),
+    ],
+)
+def test_a_search_goes_on_where_it_was_interrupted(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: int, left: int
+) -> None:
+    """Of 3 rounds of the search and 6 of the final none is measured twice; each record names its stage."""
+    interrupt(world, monkeypatch, number)
+    assert "`bench search --resume 2" in capsys.readouterr().err
+    if number == 4:  # a crash has left a folder without a plan
+        (folder,) = (world.store / "runs").glob("*-final")
+        (folder / "journal" / "plan.json").unlink()
+    rounds = rounds_of(monkeypatch)
+    assert bench(world, *SEARCH, "--json", "--resume", "latest") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["winner"] == "small"
+    assert len(rounds) == left
+    store = Store(world.store)
+    records, _ = store.records(store.runs())
+    stages = {record.run: record.configuration["stage"] for record in records}
+    assert stages == {name: name.rpartition("-")[2] for name in found["runs"]}
+    assert all(record.cell.scenario in record.configuration["scenarios"] for record in records)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--seed", "1"), "the search was begun with another set of options"),
+        (("--resume", "20260101-none-search"), "unknown search '20260101-none-search'"),
+    ],
+)
+def test_a_search_goes_on_with_its_own_options_alone(
+    world: World,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    message: str,
+) -> None:
+    """Nothing is measured, and nothing is lost."""
+    interrupt(world, monkeypatch, 4)
+    capsys.readouterr()
+    assert bench(world, *SEARCH, "--resume", "latest", *words) == 2
+    assert message in capsys.readouterr().err
+    assert bench(world, *SEARCH, "--resume", "latest") == 0
+
+
+def test_a_search_that_is_not_there_cannot_go_on(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """The remedy is to begin one."""
+    assert bench(world, *SEARCH, "--resume", "latest") == 2
+    assert "the store holds no search" in capsys.readouterr().err

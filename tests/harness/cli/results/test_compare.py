@@ -47,7 +47,9 @@ def test_what_changed_is_told_cell_by_cell(world: World, capsys: pytest.CaptureF
     assert "-16.7 %" in out
     assert out.count("worse") >= 1
     assert out.count("Environment changed: kernel: 6.1.0, then 7.0.") == 1
-    assert "two runs, paired by slice; what two runs of one thing differ by is not known" in " ".join(out.split())
+    assert "two runs, paired by slice; what two runs of one thing differ by is not known" in " ".join(
+        out.split()
+    )
 
 
 def test_a_run_against_itself_did_not_change(world: World, capsys: pytest.CaptureFixture[str]) -> None:

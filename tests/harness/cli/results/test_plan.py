@@ -241,7 +241,7 @@ def test_records_of_unlike_machines_are_refused(
     """A folder in which somebody collected them."""
     for path in Store(world.store).run("latest").path.iterdir():
         shutil.copy(path, tmp_path)
-    record = sorted(tmp_path.glob("*.json"))[0]
+    record = min(tmp_path.glob("*.json"))
     fields = json.loads(record.read_text(encoding="utf-8"))
     fields["host"]["fingerprint"] = "f" * 64
     record.write_text(json.dumps(fields), encoding="utf-8")

@@ -27,7 +27,10 @@ def test_the_answer_is_a_table_json_or_csv(world: World, capsys: pytest.CaptureF
     """What is absent is `-`, null or empty."""
     assert bench(world, FASTEST) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split() for line in lines] == [["variant", "p50_ms", "failure_kind"], ["onnx-int8", "4", "-"]]
+    assert [line.split() for line in lines] == [
+        ["variant", "p50_ms", "failure_kind"],
+        ["onnx-int8", "4", "-"],
+    ]
     assert bench(world, FASTEST, "--json") == 0
     expected = {"variant": "onnx-int8", "p50_ms": 4.0, "failure_kind": None}
     assert json.loads(capsys.readouterr().out) == [expected]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from devtools.copies import copies
 from records import three_variants
 from worlds import World
 
@@ -14,7 +15,6 @@ from harness.cli.app import call
 from harness.cli.options.cost import grid
 from harness.common.errors import UsageError
 from harness.records.store import RunFolder, Store
-from devtools.copies import copies
 
 
 @pytest.fixture
@@ -96,16 +96,23 @@ def test_a_server_and_water_bring_embodied_emissions_sci_and_litres(
     server = "source: a data sheet\nkg_co2e: 1261.44\nlifetime_years: 4\nshare: 0.5\n"
     (folder / "server.yaml").write_text(server, encoding="utf-8")
     (folder / "water.yaml").write_text("source: ours\nlitres_per_kwh: 1.8\n", encoding="utf-8")
-    factors = [f"--{name}={folder / file}.yaml" for name, file in
-               (("carbon", "grid"), ("embodied", "server"), ("water", "water"))]
+    factors = [
+        f"--{name}={folder / file}.yaml"
+        for name, file in (("carbon", "grid"), ("embodied", "server"), ("water", "water"))
+    ]
     assert bench(world, "r1", "--tables", "cost", "--format", "csv", *factors) == 0
-    rows = {row["quantity"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))
-            if row["variant"] == "pytorch-fixed"}
+    rows = {
+        row["quantity"]: row
+        for row in csv.DictReader(io.StringIO(capsys.readouterr().out))
+        if row["variant"] == "pytorch-fixed"
+    }
     assert float(rows["embodied_carbon_of_100m_requests"]["value"]) == pytest.approx(10)
     assert float(rows["sci_per_request"]["value"]) == pytest.approx(110)
     assert float(rows["water_of_100m_requests"]["value"]) == pytest.approx(20)
-    grades = [rows[name]["grade"] for name in
-              ("embodied_carbon_of_100m_requests", "sci_per_request", "water_of_100m_requests")]
+    grades = [
+        rows[name]["grade"]
+        for name in ("embodied_carbon_of_100m_requests", "sci_per_request", "water_of_100m_requests")
+    ]
     assert grades == ["modelled", "modelled", "measured"]
     assert "90 g/kWh: the wind; 1261.44 kg x 0.5 over 4 years" in rows["sci_per_request"]["source"]
 
@@ -116,7 +123,10 @@ def test_the_server_of_a_known_instance_is_looked_up(
     """m5.xlarge is 4 of 96 vCPUs of a server; those of Google are not known, and are no file either."""
     assert bench(world, "r1", "--embodied", "m5.xlarge") == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "1610.79 kg of the server x 0.0417 of it x seconds / 4 years of 365 days (m5.xlarge, 4 of 96 vCPUs" in out
+    assert (
+        "1610.79 kg of the server x 0.0417 of it x seconds / 4 years of 365 days (m5.xlarge, 4 of 96 vCPUs"
+        in out
+    )
     assert bench(world, "r1", "--embodied", "n2-standard-4") == 2
     assert "the server of n2-standard-4 is not known" in capsys.readouterr().err
     assert bench(world, "r1", "--embodied", "m9.huge") == 2

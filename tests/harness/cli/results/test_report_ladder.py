@@ -10,8 +10,8 @@ from worlds import World
 
 from harness.cli.app import call
 from harness.records.store import RunFolder
-from harness.workload.tasks.example import Example
 from harness.workload.tasks import get_task
+from harness.workload.tasks.example import Example
 
 RIGHT = {"int8": 78}
 

@@ -30,7 +30,9 @@ def test_stores_of_hosts_are_merged_into_one_that_can_be_asked(
     folders = [str(world.root / name) for name in NAMES]
     assert bench(world, "merge", *folders) == 0
     assert "3 runs copied; 9 records copied" in capsys.readouterr().out
-    (row,) = query_store("select count(distinct run) as runs, count(*) as cells from cells", store=world.store)
+    (row,) = query_store(
+        "select count(distinct run) as runs, count(*) as cells from cells", store=world.store
+    )
     assert row == {"runs": 3, "cells": 9}
     assert bench(world, "merge", *folders) == 0
     assert "3 runs there already; 0 records copied" in capsys.readouterr().out

@@ -105,7 +105,7 @@ def test_what_cannot_be_read_and_what_nobody_names_is_told(
 def test_an_unfinished_run_without_records_has_nothing_to_verify(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 4: no figure was compared, so the run is not self-consistent. In a store, the others count."""
+    """Exit code 4: no figure was compared, so the run is not self-consistent. In a store, others count."""
     run = Store(world.store).run("latest")
     begun = run.path.with_name("20990101-000000-boolq-0000")
     (begun / "journal").mkdir(parents=True)
@@ -227,7 +227,9 @@ def test_a_run_that_agrees_with_itself_is_not_thereby_authentic(
     assert bench(world, "verify", "latest") == 0
     lines = capsys.readouterr().out.splitlines()
     assert "  yes          self-consistent: figures, raw values and hashes agree" in lines
-    assert "  not shown    authentic: not signed: anybody who can write the files could have made them" in lines
+    assert (
+        "  not shown    authentic: not signed: anybody who can write the files could have made them" in lines
+    )
     assert any(line.startswith("  on trust     peak memory: the kernel showed it once") for line in lines)
     assert bench(world, "verify", "latest", "--json") == 0
     facts = json.loads(capsys.readouterr().out)[0]

@@ -18,7 +18,7 @@ from harness.records.record import Record
 from harness.records.store import RunFolder, Store
 from harness.records.store.index import refresh as refreshing
 from harness.records.store.index.refresh import open_index, rebuild, refresh
-from harness.records.store.index.rows import FigureRow
+from harness.records.store.index.rows import CellFigures
 
 SECOND = "20260102-030405-boolq-0002"
 COUNTS = "select run, count(*) as n from cells group by run order by run"
@@ -38,7 +38,7 @@ def read_by_refresh(root: Path) -> list[str]:
     """Return the runs that a refresh reads."""
     names: list[str] = []
 
-    def figures_of(folder: RunFolder, records: Sequence[Record]) -> Iterator[FigureRow]:
+    def figures_of(folder: RunFolder, records: Sequence[Record]) -> Iterator[CellFigures]:
         names.append(folder.name)
         return index_figures(folder, records)
 
@@ -138,7 +138,7 @@ def test_a_process_that_is_killed_leaves_an_index_that_the_next_one_completes(
     if child == 0:
         original, left = refreshing.add_run, [1]
 
-        def killed(*arguments: object) -> Iterator[FigureRow]:
+        def killed(*arguments: object) -> Iterator[CellFigures]:
             left[0] -= 1
             if left[0] < 0:
                 os.kill(os.getpid(), signal.SIGKILL)

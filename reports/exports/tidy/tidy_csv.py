@@ -7,8 +7,9 @@ before it.
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from harness.analysis.compute_limit import share_of_limit, skipped_share
@@ -37,7 +38,10 @@ COLUMNS = (
 
 
 class TidyQuantity(NamedTuple):
-    """One figure of a record: `over` is the reference of a ratio, the footnote how it was computed."""
+    """One figure of a record: `over` is the reference of a ratio, the footnote how it was computed.
+
+    `p` is that of a ratio which belongs to the family of its report (`row_family`).
+    """
 
     name: str
     unit: str
@@ -48,39 +52,80 @@ class TidyQuantity(NamedTuple):
     grade: str = ""
     source: str = ""
     footnote: str = ""
+    p: float | None = None
 
 
 def as_csv(report: Report) -> str:
     """Return every figure of a report, one per line, below a line of column names."""
+    factors = report.factors
+    records = (
+        RowsOf(_record_columns(figures), _quantities(figures, factors)) for figures in report.all_figures
+    )
+    return csv_of(chain(records, rung_rows(report)))
+
+
+class RowsOf(NamedTuple):
+    """The columns that identify a record or a rung, and its quantities."""
+
+    columns: tuple[Any, ...]
+    quantities: Iterable[TidyQuantity]
+
+
+def csv_of(every: Iterable[RowsOf]) -> str:
+    """Return these rows as text, below a line of column names."""
     lines = [_encode(COLUMNS)]
-    for record_columns, quantities in _rows(report):
-        start = _encode(record_columns)  # once: all rows of a record begin with these columns
+    for columns, quantities in every:
+        start = _encode(columns)  # once: all rows of a record begin with these columns
         lines += [f"{start},{_encode_quantity(quantity)}" for quantity in quantities]
     lines.append("")
     return "\n".join(lines)
 
 
-def figure_rows(report: Report) -> Iterator[tuple[str, TidyQuantity]]:
-    """Yield every figure of a report with the id of its cell; the id is empty for a rung without a record."""
-    for record_columns, quantities in _rows(report):
-        for quantity in quantities:
-            yield str(record_columns[1]), quantity
+def record_rows(figures: Figures, factors: CostFactors) -> RowsOf:
+    """Return the rows of a record of a plain group, with the p-values of its ratios."""
+    variant = figures.record.cell.variant
+    ratios = {
+        (name, over): ratio.p
+        for name, row in (
+            ("speed_up", figures.speedup),
+            ("energy_reduction", figures.energy_reduction),
+            ("whole_energy_reduction", figures.whole_reduction),
+        )
+        for over, ratio in row.items()
+        if isinstance(ratio, Ratio) and over != variant
+    }
+    quantities = [
+        quantity._replace(p=ratios.get((quantity.name, quantity.over)))
+        for quantity in _quantities(figures, factors)
+    ]
+    return RowsOf(_record_columns(figures), quantities)
 
 
-def _rows(report: Report) -> Iterator[tuple[tuple[Any, ...], Iterator[TidyQuantity]]]:
-    """Yield the columns that identify each record or rung, and its quantities."""
-    for figures in report.all_figures:
-        yield _record_columns(figures), _quantities(figures, report.factors)
+def ladder_rows(report: Report) -> Iterator[tuple[Figures, RowsOf]]:
+    """Yield the rows of each record of a ladder; they belong to no family but that of their ladder."""
+    for ladder in report.ladders:
+        for figures in (*ladder.offline, *ladder.single_stream):
+            yield figures, RowsOf(_record_columns(figures), _quantities(figures, report.factors))
+
+
+def rung_rows(report: Report) -> Iterator[RowsOf]:
+    """Yield the rows of every rung; the id of the cell is empty for one without a record."""
     for ladder in report.ladders:
         for rung in ladder.rungs:
-            yield _rung_columns(rung, ladder), _rung_quantities(rung, ladder)
+            yield RowsOf(_rung_columns(rung, ladder), _rung_quantities(rung, ladder))
 
 
 def _record_columns(figures: Figures) -> tuple[Any, ...]:
     record, cell = figures.record, figures.record.cell
     texts = (record.run, cell.id, record.status, cell.task, cell.variant, cell.device, cell.scenario)
     settings = (cell.boundary, cell.threads, cell.instances, cell.batch, cell.max_length)
-    return (*map(safe, texts), *settings, safe(record.profile), record.host.fingerprint)
+    return safe_columns((*texts, *settings, record.profile, record.host.fingerprint))
+
+
+def safe_columns(columns: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the columns that identify a record, with its texts safe in a spreadsheet."""
+    *others, host = columns
+    return (*(safe(each) if isinstance(each, str) else each for each in others), host)
 
 
 def _rung_columns(rung: RungFigures, ladder: LadderReport) -> tuple[Any, ...]:
@@ -93,9 +138,10 @@ def _rung_columns(rung: RungFigures, ladder: LadderReport) -> tuple[Any, ...]:
 
 def _encode_quantity(quantity: TidyQuantity) -> str:
     """Return the columns of a quantity as they stand in a line; thousands of records share the texts."""
-    name, unit, value, low, high, over, *texts = quantity
+    name, unit, value, low, high, over, grade, source, footnote, _ = quantity
     shown = _encode(("", safe(value)))[1:] if isinstance(value, str) else _digits(value)
-    return f"{_encode_texts(name, over)},{shown},{_digits(low)},{_digits(high)},{_encode_texts(unit, *texts)}"
+    start, end = _encode_texts(name, over), _encode_texts(unit, grade, source, footnote)
+    return f"{start},{shown},{_digits(low)},{_digits(high)},{end}"
 
 
 @lru_cache(maxsize=4096)
@@ -132,7 +178,8 @@ def _quantities(figures: Figures, factors: CostFactors) -> Iterator[TidyQuantity
         yield _ratio("energy_reduction", over, ratio, figures.energy)
     for over, ratio in figures.whole_reduction.items():
         yield _ratio("whole_energy_reduction", over, ratio, figures.whole)
-    yield from _cost(figures, factors)
+    yield from cost_quantities(figures.time, figures.energy, factors)
+    yield from _footprint(figures, factors)
 
 
 def _with_range(energy: TidyQuantity, record: Record) -> TidyQuantity:
@@ -155,15 +202,17 @@ def _limit(record: Record) -> Iterator[TidyQuantity]:
         yield TidyQuantity(f"limit_{precision}", "operations/s", peak.per_second, footnote=note)
 
 
-def _cost(figures: Figures, factors: CostFactors) -> Iterator[TidyQuantity]:
+def cost_quantities(
+    time: Estimate | Absent, energy: EnergyEstimate | Unavailable, factors: CostFactors
+) -> Iterator[TidyQuantity]:
+    """Yield money, energy and carbon of 100 million requests, from time and energy per request."""
     for price in factors.prices:
-        cost = usd_of(figures.time, price) if isinstance(figures.time, Estimate) else figures.time
+        cost = usd_of(time, price) if isinstance(time, Estimate) else time
         source = f"{price.usd_per_hour:g} USD an hour: {price.source}"
         yield _estimate("cost_of_100m_requests", "USD", cost, source=source)
-    yield _energy("energy_of_100m_requests", "kWh", figures.energy)
+    yield _energy("energy_of_100m_requests", "kWh", energy)
     if factors.grid:
-        yield _energy("carbon_of_100m_requests", "kg CO2e", figures.energy, factors.grid)
-    yield from _footprint(figures, factors)
+        yield _energy("carbon_of_100m_requests", "kg CO2e", energy, factors.grid)
 
 
 def _footprint(figures: Figures, factors: CostFactors) -> Iterator[TidyQuantity]:

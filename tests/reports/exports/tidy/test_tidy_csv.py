@@ -10,7 +10,7 @@ from records import a_failure, a_ladder, a_record, three_variants
 
 from harness.records.record import Record
 from reports import CostFactors, Grid, Price, build_report
-from reports.exports.tidy_csv import COLUMNS, as_csv
+from reports.exports.tidy.tidy_csv import COLUMNS, as_csv
 from reports.layout.escaping import safe
 
 

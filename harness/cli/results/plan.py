@@ -141,6 +141,16 @@ class ValidationOptions(OptionGroup):
         return replace(options, model=self.model)
 
 
+PlannedRuns = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="RUN",
+        help="Runs of one machine, or their folders (default: the latest).",
+        autocompletion=complete_runs,
+    ),
+]
+
+
 def plan(
     context: CliContext,
     demand: DemandOptions,
@@ -148,14 +158,7 @@ def plan(
     validation: ValidationOptions,
     data: DataFiles,
     cost: PriceOptions,
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="RUN",
-            help="Runs of one machine, or their folders (default: the latest).",
-            autocompletion=complete_runs,
-        ),
-    ] = None,
+    runs: PlannedRuns = None,
     format_: Annotated[str, output_option("--format NAME", "text, markdown, html or json.")] = "text",
     output: OutputFile = None,
     plots: PlotFolder = None,

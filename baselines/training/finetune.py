@@ -8,11 +8,13 @@ interrupted, even by kill -9, resumes from its last checkpoint with the same bat
 output folder appears only when it is complete.
 """
 
+import fcntl
 import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,8 @@ from harness.workload.tasks.example import Example
 
 PLAN = "plan.json"
 """The file in the folder of work in progress that identifies the training."""
+
+_LOCK = "lock"
 
 
 def finetune(
@@ -87,20 +91,20 @@ def finetune(
     encoded = _encode(encoder, kept)
     classifier, head = _begin(task, model.folder, names, tuning)
     _require_batches(classifier, encoded, encoder.pad_id, model.name)
-    _write_plan(part, plan)  # not before: a refused model leaves nothing behind
-    started = clock()
-    items = training_items(task, columns, encoded)
-    facts = trainer.run(job, classifier, items, _encode(encoder, held_out), _encode(encoder, val))
-    trainer.save(classifier, part / "final")
-    record = {
-        **_planned(part, names, {"trained_on": kept, "held_out": held_out, "val": val}),
-        **_outcome(encoded, tuning, facts),
-        **_beginning(head, first_training),
-        "seconds": round(clock() - started, 3),
-        "energy": energy() if energy else UNMETERED,
-    }
-    _publish(part, output, model.folder, record)
-    return record
+    with _claimed(part, plan):  # not before: a refused model leaves nothing behind
+        started = clock()
+        items = training_items(task, columns, encoded)
+        facts = trainer.run(job, classifier, items, _encode(encoder, held_out), _encode(encoder, val))
+        trainer.save(classifier, part / "final")
+        record = {
+            **_planned(part, names, {"trained_on": kept, "held_out": held_out, "val": val}),
+            **_outcome(encoded, tuning, facts),
+            **_beginning(head, first_training),
+            "seconds": round(clock() - started, 3),
+            "energy": energy() if energy else UNMETERED,
+        }
+        _publish(part, output, model.folder, record)
+        return record
 
 
 def _split(train: Sequence[Example], tuning: TrainingSettings) -> tuple[list[Example], list[Example]]:
@@ -142,11 +146,20 @@ def _begin_head(task: Task, classifier: Any, folder: Path, names: Sequence[str])
     return transfer.names
 
 
-def _write_plan(part: Path, plan: Mapping[str, Any]) -> None:
+@contextmanager
+def _claimed(part: Path, plan: Mapping[str, Any]) -> Iterator[None]:
+    """Lock the folder of work in progress, and write the plan; UsageError if another process trains in it."""
     part.mkdir(parents=True, exist_ok=True)
-    written = part / f"{PLAN}.new"
-    written.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
-    written.replace(part / PLAN)  # at once, so that a crash leaves no half of it
+    with (part / _LOCK).open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            remedy = "Wait for it, or give a new folder."
+            raise UsageError("another training works in it.", where=str(part), remedy=remedy) from None
+        written = part / f"{PLAN}.new"
+        written.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+        written.replace(part / PLAN)  # at once, so that a crash leaves no half of it
+        yield
 
 
 def _beginning(head: Any, first_training: Mapping[str, Any] | None) -> dict[str, Any]:  # noqa: ANN401 -- JSON
@@ -198,7 +211,8 @@ def _find_part(output: Path, plan: Mapping[str, Any], *, resume: bool) -> Path:
         )
     part = output.with_name(output.name + ".part")
     if part.exists() and not resume:
-        shutil.rmtree(part)
+        with _claimed(part, plan):  # not while another process trains in it
+            shutil.rmtree(part)
     if (part / PLAN).exists() and (differences := _differences(part / PLAN, plan)):
         raise UsageError(
             f"another training was interrupted in this folder: {', '.join(differences)}.",

@@ -122,11 +122,27 @@ def train(
             ticks = _ticks(progress, "train the embedded encoder")
             facts = context.training().scratch(folder, seed=training.seed, progress=ticks)
         else:
-            facts = _finetune(context, data, first, training, few, folder, progress)
+            facts = _continued_later(
+                folder, lambda: _finetune(context, data, first, training, few, folder, progress)
+            )
     if output.json:
         print_json(facts)
         return
     _print(facts, folder)
+
+
+def _continued_later(folder: Path, work: "Callable[[], JsonObject]") -> "JsonObject":
+    """Do the work; an interruption tells how to go on."""
+    from harness.common.errors import InterruptedRun
+
+    try:
+        return work()
+    except KeyboardInterrupt:
+        raise InterruptedRun(
+            "interrupted; the last checkpoint is kept.",
+            where=str(folder),
+            remedy="The same command continues.",
+        ) from None
 
 
 def _print(facts: "JsonObject", folder: Path) -> None:

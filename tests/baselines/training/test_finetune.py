@@ -202,6 +202,21 @@ def test_other_settings_do_not_go_on_with_an_interrupted_training(encoder: Path,
     assert train(encoder, output, tuning=other, resume=False)["steps"] == 6
 
 
+@pytest.mark.parametrize("resume", [True, False])
+def test_two_trainings_do_not_share_a_folder(encoder: Path, tmp_path: Path, resume: bool) -> None:
+    """The second is refused while the first works, and nothing of the first is removed."""
+    output, refused = tmp_path / "made", []
+
+    def start_another(_: TrainingProgress) -> None:
+        if not refused:
+            with pytest.raises(UsageError, match="another training works in it") as problem:
+                train(encoder, output, resume=resume)
+            refused.append(problem)
+
+    assert train(encoder, output, progress=start_another)["steps"] == 12
+    assert refused
+
+
 def test_an_output_that_exists_is_never_written_over(encoder: Path, tmp_path: Path) -> None:
     """Not even by a file that happens to lie there."""
     output = tmp_path / "made"

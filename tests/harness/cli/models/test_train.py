@@ -58,8 +58,8 @@ def asked() -> dict[str, Any]:
     return {}
 
 
-def bench(world: World, asked: dict[str, Any], *words: str) -> int:
-    teacher = Teacher(asked)
+def bench(world: World, asked: dict[str, Any], *words: str, teacher: Teacher | None = None) -> int:
+    teacher = teacher or Teacher(asked)
     training = Training(
         teacher.resolve, teacher.finetune, lambda **settings: settings, teacher.scratch, teacher.intermediate
     )
@@ -200,6 +200,22 @@ def test_bad_input_is_one_message_and_exit_code_2(
     assert bench(World(tmp_path), asked, "-o", str(tmp_path / "m"), "-q", *words) == 2
     assert message in capsys.readouterr().err
     assert asked == {}
+
+
+def test_an_interrupted_training_says_how_to_continue(
+    tmp_path: Path, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 130: the same command goes on from the last checkpoint."""
+
+    class Interrupted(Teacher):
+        def finetune(self, *_: Any, **__: Any) -> Any:
+            raise KeyboardInterrupt
+
+    world, teacher = World(tmp_path), Interrupted(asked)
+    words = ["--data", trainable(world), "--output", str(tmp_path / "m")]
+    assert bench(world, asked, *words, teacher=teacher) == 130
+    err = capsys.readouterr().err
+    assert "m: interrupted; the last checkpoint is kept.\nThe same command continues." in err
 
 
 def test_an_output_must_be_named(

@@ -57,7 +57,7 @@ def _with_verdict(footnote: str, verdict: Verdict) -> str:
 @lru_cache(maxsize=4096)
 def _parts(footnote: str) -> tuple[str, str]:
     """Return what stands before and after the verdict."""
-    found = _NOTE.fullmatch(footnote)
-    if found is None:
+    parts = _NOTE.fullmatch(footnote)
+    if parts is None:
         raise ValueError(f"a ratio without a verdict: {footnote}")
-    return found[1], found[3]
+    return parts[1], parts[3]

@@ -58,6 +58,6 @@ def _records(connection: sqlite3.Connection, folders: Sequence[RunFolder]) -> di
     for record, name, unit, value, low, high, over, grade, source, footnote, p in connection.execute(
         _FIGURES, names
     ):
-        words = (texts[over], texts[grade], texts[source], texts[footnote])
-        by_id[record].figures.append(FigureRow(texts[name], texts[unit], value, low, high, *words, p))
+        named = (texts[over], texts[grade], texts[source], texts[footnote])
+        by_id[record].figures.append(FigureRow(texts[name], texts[unit], value, low, high, *named, p))
     return by_run
